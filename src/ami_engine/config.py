@@ -1,0 +1,274 @@
+"""RunConfig: everything a run is told, frozen, from TOML or code; unknown keys are refused."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from decision_schema.errors import ConfigError, ContractError
+from decision_schema.instruments import Instrument
+from decision_schema.units import DurationNs, Notional, Size
+from dmc_core.dmc.risk_policy import RiskPolicy
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class RunSection(_Section, frozen=True, kw_only=True):
+    """``[run]``
+
+    Args:
+        mode: Which source, broker and clock the assembly chooses.
+        run_id: Name of the run's folder; None = made from the start time.
+        steps: Most events of the source; None = all.
+        seed: Seed of every chance.
+        dry_run: Everything but sending orders.
+        timer_ms: Interval of timer events; None = 1,000 with a live source, else off.
+        initial_equity: Money at the start, in account currency.
+        max_clock_skew_ms: How far a venue's time may be ahead of ours.
+    """
+
+    mode: Literal["sim", "backtest", "paper", "live"] = "sim"
+    run_id: str | None = None
+    steps: int | None = None
+    seed: int = 0
+    dry_run: bool = False
+    timer_ms: int | None = None
+    initial_equity: Notional = 100.0
+    max_clock_skew_ms: int = 1_000
+
+
+class SimSection(_Section, frozen=True, kw_only=True):
+    """``[data.sim]``: the arguments of MicrostructureSim, and how many events it yields."""
+
+    mid: float = 0.5
+    spread: float = 0.01
+    num_events: int = 2_000
+    tick_size: str = "0.001"
+    lot_size: str = "1"
+    levels: int = 5
+    interval_ms: int = 100
+    market_id: str = "SIM"
+    kind: Literal["linear", "binary"] = "binary"
+
+
+class DataSection(_Section, frozen=True, kw_only=True):
+    """``[data]``
+
+    Args:
+        source: ``sim``, or ``module:name`` of a MarketDataSource class or of a function that returns one.
+        params: Keyword arguments of a source given as ``module:name``.
+        sim: The simulated market.
+    """
+
+    source: str = "sim"
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    sim: SimSection = SimSection()
+
+
+class BrokerSection(_Section, frozen=True, kw_only=True):
+    """``[broker]``
+
+    Args:
+        broker: ``paper``, or ``module:name`` of a Broker class or of a function that returns one.
+        params: Keyword arguments of a broker given as ``module:name``.
+    """
+
+    broker: str = "paper"
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class FeaturesSection(_Section, frozen=True, kw_only=True):
+    """``[features]``: ``sample_ms`` is the grid on which windowed features sample the state."""
+
+    sample_ms: int = 1_000
+
+
+class ModelSection(_Section, frozen=True, kw_only=True):
+    """``[model]``
+
+    Args:
+        model: ``module:name`` or ``path/file.py:name``; None = the private hook, else the reference model.
+        private_path: File of the private hook; None = ``ami_engine/mdm/_private/model.py``.
+        warmup_ms: Time after the first event before the model is asked.
+        params: Handed to the model.
+    """
+
+    model: str | None = None
+    private_path: str | None = None
+    warmup_ms: int = 0
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class ExecutionSection(_Section, frozen=True, kw_only=True):
+    """``[execution]``
+
+    Args:
+        size: Size of an order where the model gives none.
+        half_spread_ticks: Distance of the plan's quotes from the fair value; None = half the market's spread.
+        min_requote_ticks: Least move of a price worth a replacement.
+        exit_slippage_ticks: How far beyond the touch an exit may take.
+    """
+
+    size: Size = 1.0
+    half_spread_ticks: float | None = None
+    min_requote_ticks: int = 1
+    exit_slippage_ticks: int = 2
+
+
+class TraceSection(_Section, frozen=True, kw_only=True):
+    """``[trace]``: ``output_dir`` holds one folder a run."""
+
+    output_dir: str = "./traces"
+
+
+class RunConfig(_Section, frozen=True, kw_only=True):
+    """The whole configuration.
+
+    >>> RunConfig().execution.size
+    1.0
+    """
+
+    run: RunSection = RunSection()
+    data: DataSection = DataSection()
+    broker: BrokerSection = BrokerSection()
+    features: FeaturesSection = FeaturesSection()
+    model: ModelSection = ModelSection()
+    guards: RiskPolicy = RiskPolicy()
+    execution: ExecutionSection = ExecutionSection()
+    trace: TraceSection = TraceSection()
+    instruments: list[Instrument] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        for name, value, least in (
+            ("run.steps", self.run.steps, 0),
+            ("run.timer_ms", self.run.timer_ms, 0),
+            ("run.max_clock_skew_ms", self.run.max_clock_skew_ms, 0),
+            ("features.sample_ms", self.features.sample_ms, 1),
+            ("model.warmup_ms", self.model.warmup_ms, 0),
+            ("execution.min_requote_ticks", self.execution.min_requote_ticks, 0),
+            ("execution.exit_slippage_ticks", self.execution.exit_slippage_ticks, 0),
+            ("data.sim.num_events", self.data.sim.num_events, 0),
+        ):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise ConfigError(f"config: {name} is {value!r}: give a whole number >= {least}")
+        for name, number, positive in (
+            ("run.initial_equity", self.run.initial_equity, False),
+            ("execution.size", self.execution.size, True),
+            ("execution.half_spread_ticks", self.execution.half_spread_ticks, False),
+        ):
+            if number is not None and not (0.0 < number < float("inf") or (number == 0.0 and not positive)):
+                raise ConfigError(f"config: {name} is {number!r}: give a finite number {'>' if positive else '>='} 0")
+        if not 0 <= self.run.seed < 2**64:
+            raise ConfigError(f"config: run.seed is {self.run.seed}: give a whole number from 0 to 2**64 - 1")
+        if self.run.run_id is not None:
+            check_run_id(self.run.run_id)
+        names = [instrument.market_id for instrument in self.instruments]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"config: instruments repeat a market_id: {names}")
+
+    @property
+    def sample_ns(self) -> DurationNs:
+        """The sample grid in nanoseconds."""
+        return self.features.sample_ms * 1_000_000
+
+
+def check_run_id(run_id: str) -> None:
+    """Refuse a run id that is no plain folder name.
+
+    Raises:
+        ConfigError: It is empty, too long, hidden, or holds a separator or a control character.
+    """
+    plain = isinstance(run_id, str) and 0 < len(run_id) <= 128 and run_id.isprintable()
+    if not plain or run_id.startswith(".") or any(mark in run_id for mark in '/\\:*?"<>|'):
+        raise ConfigError(f"run id {run_id!r} is no plain folder name: use letters, digits, - and _")
+
+
+def _check_keys(raw: Mapping[str, Any], kind: type, place: str) -> None:
+    """Refuse unknown keys, with the nearest known one."""
+    hints = get_type_hints(kind)
+    for key, value in raw.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.5)
+            hint = f": did you mean {near[0]!r}?" if near else f": known keys are {', '.join(sorted(hints))}"
+            raise ConfigError(f"config: unknown key {key!r} in {place or 'the top level'}{hint}")
+        inner = hints[key]
+        path = f"{place}.{key}" if place else f"{key}"
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, Mapping):
+            _check_keys(value, inner, f"[{path}]" if not place else path)
+        elif get_origin(inner) is list and isinstance(value, list):
+            for item in value:
+                if isinstance(item, Mapping):
+                    _check_keys(item, get_args(inner)[0], f"[[{path}]]")
+
+
+def config_from_dict(raw: Mapping[str, Any]) -> RunConfig:
+    """Build a RunConfig from nested dicts.
+
+    Raises:
+        ConfigError: An unknown key (with the nearest known one), a wrong type or a bad value.
+
+    >>> config_from_dict({"run": {"sed": 1}})
+    Traceback (most recent call last):
+    decision_schema.errors.ConfigError: config: unknown key 'sed' in [run]: did you mean 'seed'?
+    """
+    _check_keys(raw, RunConfig, "")
+    try:
+        return msgspec.convert(raw, RunConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"config: {_cause(error)}") from None
+    except ContractError as error:
+        raise ConfigError(f"config: {error}") from None
+
+
+def _cause(error: Exception) -> str:
+    text = str(error)
+    return text.removeprefix("config: ")
+
+
+def load_config(path: str | os.PathLike[str], overrides: tuple[str, ...] = ()) -> RunConfig:
+    """Read a TOML file and apply ``a.b=value`` overrides (values as TOML, else as text).
+
+    Raises:
+        ConfigError: The file cannot be read or parsed, or holds what `config_from_dict` refuses.
+    """
+    file = Path(path)
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"config file {file} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {file} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"config file {file} is no TOML: {error}") from None
+    return config_from_dict(apply_overrides(raw, overrides))
+
+
+def apply_overrides(raw: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Apply ``a.b=value`` overrides to nested dicts, in place, and return them.
+
+    >>> apply_overrides({}, ("run.seed=7", "run.mode=sim"))
+    {'run': {'seed': 7, 'mode': 'sim'}}
+    """
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise ConfigError(f"override {override!r} is not of the form a.b=value")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        place = raw
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"override {override!r}: {key} is no table")
+        place[keys[-1]] = value
+    return raw

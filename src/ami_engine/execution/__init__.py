@@ -1,0 +1,1 @@
+"""From intents to a broker and back."""

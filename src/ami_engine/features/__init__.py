@@ -1,0 +1,1 @@
+"""The catalogue of features and the stateless door to their formulas."""

@@ -1,0 +1,1 @@
+"""The state and the scalar functions that change it: arithmetic only, no clock, no chance of its own."""

@@ -1,0 +1,155 @@
+"""The book of one market: levels best first, the top, the displayed depth; merged and checked.
+
+Unknown numbers are nan. Counts of levels say how many entries of the fixed arrays are valid.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from decision_schema.events import MAX_LEVELS, UNSET, Event
+from decision_schema.reasons import CROSSED_BOOK, INVALID_ASK, INVALID_BID, INVALID_MID, LOCKED_BOOK, OK
+
+NAN = math.nan
+
+
+def _level_array() -> list[float]:
+    return [NAN] * MAX_LEVELS
+
+
+@dataclass(slots=True)
+class Book:
+    """One state of the displayed book.
+
+    ``bid``, ``ask`` are nan where a side is empty or unknown. ``bid_depth`` is the displayed
+    size of the kept levels of a side, or what the source said it is; ``depth`` the total.
+    """
+
+    bid: float = NAN
+    ask: float = NAN
+    mid: float = NAN
+    bid_depth: float = NAN
+    ask_depth: float = NAN
+    depth: float = NAN
+    n_bids: int = 0
+    n_asks: int = 0
+    bid_prices: list[float] = field(default_factory=_level_array)
+    bid_sizes: list[float] = field(default_factory=_level_array)
+    ask_prices: list[float] = field(default_factory=_level_array)
+    ask_sizes: list[float] = field(default_factory=_level_array)
+
+
+def copy_book(source: Book, target: Book) -> None:
+    """Make `target` equal to `source`; only valid levels are copied."""
+    target.bid = source.bid
+    target.ask = source.ask
+    target.mid = source.mid
+    target.bid_depth = source.bid_depth
+    target.ask_depth = source.ask_depth
+    target.depth = source.depth
+    target.n_bids = source.n_bids
+    target.n_asks = source.n_asks
+    for i in range(source.n_bids):
+        target.bid_prices[i] = source.bid_prices[i]
+        target.bid_sizes[i] = source.bid_sizes[i]
+    for i in range(source.n_asks):
+        target.ask_prices[i] = source.ask_prices[i]
+        target.ask_sizes[i] = source.ask_sizes[i]
+
+
+def check_book(book: Book, price_min: float, price_max: float) -> int:
+    """Judge a merged book: OK, or the reason code for which it must not be used.
+
+    >>> check_book(Book(bid=0.52, ask=0.51), 0.0, 1.0) == CROSSED_BOOK
+    True
+    """
+    if book.bid <= price_min or book.bid > price_max:
+        return INVALID_BID
+    if book.ask <= price_min or book.ask > price_max:
+        return INVALID_ASK
+    if book.mid <= price_min or book.mid > price_max:
+        return INVALID_MID
+    if book.bid > book.ask:
+        return CROSSED_BOOK
+    if book.bid == book.ask:
+        return LOCKED_BOOK
+    if book.mid < book.bid or book.mid > book.ask:
+        return INVALID_MID
+    return OK
+
+
+def stage_event(book: Book, event: Event, staged: Book) -> None:
+    """Merge the parts an event carries over the present book into `staged`.
+
+    A carried list replaces its side. A carried scalar price replaces its side by one level of
+    the carried (else unknown) size. The mid is the carried one, else the middle of a book
+    whose top was carried, else unchanged.
+    """
+    copy_book(book, staged)
+    if event.bids is not UNSET:
+        count, total = _load_levels(event.bids, staged.bid_prices, staged.bid_sizes)
+        staged.n_bids = count
+        staged.bid = staged.bid_prices[0] if count else NAN
+        staged.bid_depth = total
+    elif event.bid is not UNSET:
+        if event.bid_depth is UNSET and event.bid != staged.bid:
+            staged.bid_depth = NAN
+        staged.bid = _known(event.bid)
+    if event.asks is not UNSET:
+        count, total = _load_levels(event.asks, staged.ask_prices, staged.ask_sizes)
+        staged.n_asks = count
+        staged.ask = staged.ask_prices[0] if count else NAN
+        staged.ask_depth = total
+    elif event.ask is not UNSET:
+        if event.ask_depth is UNSET and event.ask != staged.ask:
+            staged.ask_depth = NAN
+        staged.ask = _known(event.ask)
+    if event.bid_depth is not UNSET:
+        staged.bid_depth = _known(event.bid_depth)
+    if event.ask_depth is not UNSET:
+        staged.ask_depth = _known(event.ask_depth)
+    if event.bids is UNSET and (event.bid is not UNSET or event.bid_depth is not UNSET):
+        staged.n_bids = 1 if staged.bid == staged.bid else 0
+        staged.bid_prices[0] = staged.bid
+        staged.bid_sizes[0] = staged.bid_depth
+    if event.asks is UNSET and (event.ask is not UNSET or event.ask_depth is not UNSET):
+        staged.n_asks = 1 if staged.ask == staged.ask else 0
+        staged.ask_prices[0] = staged.ask
+        staged.ask_sizes[0] = staged.ask_depth
+    if event.depth is not UNSET:
+        staged.depth = _known(event.depth)
+    elif not (event.bids is UNSET and event.asks is UNSET and event.bid_depth is UNSET and event.ask_depth is UNSET):
+        staged.depth = _sum_of_known(staged.bid_depth, staged.ask_depth)
+    if event.mid is not UNSET:
+        staged.mid = _known(event.mid)
+    elif not (event.bids is UNSET and event.asks is UNSET and event.bid is UNSET and event.ask is UNSET):
+        staged.mid = 0.5 * (staged.bid + staged.ask)
+
+
+def _known(value: float | None) -> float:
+    return NAN if value is None else value
+
+
+def _sum_of_known(first: float, second: float) -> float:
+    if first != first:
+        return second
+    if second != second:
+        return first
+    return first + second
+
+
+def _load_levels(
+    levels: tuple[tuple[float, float], ...], prices: list[float], sizes: list[float]
+) -> tuple[int, float]:
+    """Copy up to MAX_LEVELS levels of size > 0; return their count and total size."""
+    count = 0
+    total = 0.0
+    for price, size in levels:
+        if size <= 0.0:
+            continue
+        if count == MAX_LEVELS:
+            break
+        prices[count] = price
+        sizes[count] = size
+        total += size
+        count += 1
+    return count, total

@@ -1,0 +1,547 @@
+"""The state of one market and its features after an input: snapshot, windowed, running.
+
+In a step the driver calls `advance_time` first, then `accept_trade` and `accept_book` for what
+the event carries, then `refresh_features`. An unknown number is nan; nothing is invented.
+"""
+
+import math
+from dataclasses import dataclass
+
+from ami_engine.kernels.book import NAN, Book, copy_book
+from ami_engine.kernels.rolling import (
+    Ring,
+    new_ring,
+    ring_max,
+    ring_mean,
+    ring_median,
+    ring_percentile,
+    ring_push,
+    ring_push_ordered,
+    ring_std,
+    ring_sum,
+    ring_sum_of_squares,
+)
+from decision_schema.instruments import GRID_TOLERANCE, Instrument
+
+# Index of every feature in MarketState.features; the catalogue has them in the same order.
+MID = 0
+SPREAD = 1
+SPREAD_BPS = 2
+SPREAD_TICKS = 3
+DEPTH = 4
+BID_DEPTH = 5
+ASK_DEPTH = 6
+IMBALANCE = 7
+IMBALANCE_W = 8
+MICROPRICE = 9
+MICROPRICE_ALPHA_TICKS = 10
+VWAP_BID = 11
+VWAP_ASK = 12
+PRESSURE_TICKS = 13
+COST_TICKS = 14
+SIGMA = 15
+SIGMA_5M = 16
+SIGMA_SPIKE_Z = 17
+REALIZED_VOL_5M = 18
+SPREAD_MED_5M = 19
+DEPTH_P10_5M = 20
+STALENESS_MAX_5M = 21
+STALENESS_MS = 22
+ORDER_FLOW_IMBALANCE = 23
+TRADE_IMBALANCE = 24
+TRADE_INTENSITY = 25
+N_MARKET_FEATURES = 26
+MARKOUT_1_TICKS = 26
+MARKOUT_5_TICKS = 27
+MARKOUT_15_TICKS = 28
+MARKOUT_60_TICKS = 29
+ADVERSE_15_TICKS = 30
+ADVERSE_60_TICKS = 31
+LAST_FILL_AGE_MS = 32
+N_FEATURES = 33
+
+# Windows, in samples.
+WINDOW_SIGMA = 30
+WINDOW_LONG = 300
+WINDOW_FLOW = 9  # and the running interval
+WINDOW_TRADES = 60  # and the running interval
+MIN_SIGMAS = 60
+"""Known sigmas without which there is no sigma_spike_z."""
+SAMPLES_REMEMBERED = WINDOW_LONG + WINDOW_SIGMA + 2
+"""Samples older than these cannot be seen in any feature: of a longer gap only so many are taken."""
+
+BPS = 1e4
+NS_IN_MS = 1e6
+NS_IN_S = 1e9
+LEVEL_DECAY = 0.5
+"""Weight of a level in imbalance_w, relative to the level before it."""
+NOISE = 1e-12
+"""A spread of sigma below this part of its mean is rounding, not a spread."""
+LARGEST_HALF_TICK = 1e15
+
+
+@dataclass(slots=True)
+class MarketState:
+    """What is known of one market: its grid, its book, its samples, its features.
+
+    Args:
+        price_min: Prices must be above it.
+        book: The last valid book.
+        staged: The book as the event at hand would make it, merged and checked before `accept_book`.
+        book_ns: Venue time of the last valid book; -1 = none yet.
+        books: Books accepted.
+        since_ns: Time of the step that brought the first book.
+        next_sample_ns: The next boundary of the sample grid, a multiple of `sample_ns`.
+        prior_mid: Mid before the event at hand.
+        sampled_mid: Mid of the last sample.
+        flow: Order-flow imbalance of the running interval; nan where a size was unknown.
+        bought: Volume that buyers took in the running interval; `sold` by sellers.
+        trades: Trades of the running interval; `trades_seen` of all time.
+        flow_window: Sum over the full intervals of the window, likewise `bought_window` and so on.
+        features: Values by index; nan = absent.
+        book_changed: 1 while the features of the book are older than it; `sampled` of the windows.
+    """
+
+    tick_num: int
+    tick_den: int
+    lot_num: int
+    lot_den: int
+    multiplier: float
+    maker_fee: float
+    taker_fee: float
+    price_min: float
+    price_max: float
+    sample_ns: int
+    book: Book
+    staged: Book
+    changes: Ring
+    sigmas: Ring
+    changes_long: Ring
+    spreads: Ring
+    depths: Ring
+    silences: Ring
+    flows: Ring
+    bought_ring: Ring
+    sold_ring: Ring
+    trades_ring: Ring
+    features: list[float]
+    book_ns: int = -1
+    books: int = 0
+    since_ns: int = 0
+    next_sample_ns: int = 0
+    prior_mid: float = NAN
+    sampled_mid: float = NAN
+    flow: float = 0.0
+    bought: float = 0.0
+    sold: float = 0.0
+    trades: float = 0.0
+    trades_seen: int = 0
+    flow_window: float = 0.0
+    bought_window: float = 0.0
+    sold_window: float = 0.0
+    trades_window: float = 0.0
+    book_changed: int = 0
+    sampled: int = 0
+
+
+def new_market_state(instrument: Instrument, sample_ns: int) -> MarketState:
+    """Make the state of a market of which nothing has been seen; `sample_ns` > 0, nanoseconds.
+
+    >>> new_market_state(Instrument(tick_size="0.5"), 1_000_000_000).tick_den
+    2
+    """
+    tick_num, tick_den = instrument.tick
+    lot_num, lot_den = instrument.lot
+    return MarketState(
+        tick_num=tick_num,
+        tick_den=tick_den,
+        lot_num=lot_num,
+        lot_den=lot_den,
+        multiplier=instrument.multiplier,
+        maker_fee=instrument.maker_fee,
+        taker_fee=instrument.taker_fee,
+        price_min=instrument.price_min,
+        price_max=instrument.price_max,
+        sample_ns=sample_ns,
+        book=Book(),
+        staged=Book(),
+        changes=new_ring(WINDOW_SIGMA),
+        sigmas=new_ring(WINDOW_LONG),
+        changes_long=new_ring(WINDOW_LONG),
+        spreads=new_ring(WINDOW_LONG),
+        depths=new_ring(WINDOW_LONG),
+        silences=new_ring(WINDOW_LONG),
+        flows=new_ring(WINDOW_FLOW),
+        bought_ring=new_ring(WINDOW_TRADES),
+        sold_ring=new_ring(WINDOW_TRADES),
+        trades_ring=new_ring(WINDOW_TRADES),
+        features=[NAN] * N_FEATURES,
+    )
+
+
+def advance_time(m: MarketState, now_ns: int) -> None:
+    """Take the samples due at or before `now_ns` (ns); call it first in a step, before its event.
+
+    A sample is taken at every multiple of ``sample_ns`` after the first book, of the state
+    before it. After a gap longer than any window only the last samples are taken: the others
+    could not be seen any more.
+
+    >>> m = new_market_state(Instrument(), 1_000_000_000)
+    >>> advance_time(m, 1_500_000_000)
+    >>> m.staged.bid, m.staged.ask, m.staged.mid = 0.49, 0.51, 0.5
+    >>> accept_book(m, 1_500_000_000)
+    >>> advance_time(m, 4_000_000_000)
+    >>> m.spreads.count, m.next_sample_ns
+    (3, 5000000000)
+    """
+    m.prior_mid = m.book.mid
+    if m.books == 0:
+        m.since_ns = now_ns
+        m.next_sample_ns = now_ns - now_ns % m.sample_ns + m.sample_ns
+        return
+    if now_ns < m.next_sample_ns:
+        return
+    due = (now_ns - m.next_sample_ns) // m.sample_ns + 1
+    if due > SAMPLES_REMEMBERED:
+        m.next_sample_ns += (due - SAMPLES_REMEMBERED) * m.sample_ns
+        due = SAMPLES_REMEMBERED
+    for _ in range(due):
+        _take_sample(m)
+
+
+def accept_book(m: MarketState, event_ns: int) -> None:
+    """Make the staged book the book; `event_ns` is its venue time (ns).
+
+    The order flow between the two is added to the running interval.
+
+    >>> m = new_market_state(Instrument(), 1_000_000_000)
+    >>> m.staged.bid, m.staged.ask, m.staged.mid = 0.49, 0.51, 0.5
+    >>> accept_book(m, 7)
+    >>> m.book.mid, m.book_ns
+    (0.5, 7)
+    """
+    if m.books > 0:
+        m.flow += order_flow(m.book, m.staged)
+    copy_book(m.staged, m.book)
+    m.books += 1
+    m.book_ns = event_ns
+    m.book_changed = 1
+
+
+def accept_trade(m: MarketState, price: float, size: float, side: int) -> None:
+    """Count one public trade; `side` is +1 where a buyer took, -1 a seller, 0 where none is said.
+
+    Without a side it is judged against the mid before the event: above = buy, below = sell,
+    equal or mid unknown = counted, but on neither side. Trades before the first book are not
+    counted.
+
+    >>> m = new_market_state(Instrument(), 1_000_000_000)
+    >>> m.staged.mid = 0.5
+    >>> accept_book(m, 0)
+    >>> advance_time(m, 1)
+    >>> accept_trade(m, 0.51, 3.0, 0)
+    >>> m.bought, m.sold
+    (3.0, 0.0)
+    """
+    if m.books == 0:
+        return
+    m.trades += 1.0
+    m.trades_seen += 1
+    if side > 0 or (side == 0 and price > m.prior_mid):
+        m.bought += size
+    elif side < 0 or price < m.prior_mid:
+        m.sold += size
+
+
+def refresh_features(m: MarketState, now_ns: int) -> None:
+    """Write the market features as of `now_ns` (ns): call it last, after the event.
+
+    Features of the book are computed after a book, windows after a sample, the rest each time.
+
+    >>> m = new_market_state(Instrument(), 1_000_000_000)
+    >>> m.staged.bid, m.staged.ask, m.staged.mid = 0.49, 0.51, 0.5
+    >>> accept_book(m, 0)
+    >>> refresh_features(m, 2_500_000)
+    >>> m.features[SPREAD_BPS], m.features[STALENESS_MS]
+    (400.0, 2.5)
+    """
+    if m.book_changed == 1:
+        _write_book(m)
+        m.book_changed = 0
+    if m.sampled == 1:
+        _write_windows(m)
+        m.sampled = 0
+    _write_running(m, now_ns)
+
+
+def sample_mid(m: MarketState, mid: float) -> None:
+    """Take one sample of the mid: its log change, and sigma over the last changes.
+
+    A change needs two known mids above 0 in a row; sigma needs two changes.
+
+    >>> m = new_market_state(Instrument(), 1_000_000_000)
+    >>> sample_mid(m, 1.0), sample_mid(m, 1.0), m.changes.count
+    (None, None, 1)
+    """
+    change = log_change(m.sampled_mid, mid)
+    m.sampled_mid = mid
+    ring_push(m.changes, change)
+    ring_push(m.changes_long, change)
+    ring_push(m.sigmas, _sigma(m.changes))
+    m.sampled = 1
+
+
+def _take_sample(m: MarketState) -> None:
+    book = m.book
+    sample_mid(m, book.mid)
+    ring_push_ordered(m.spreads, spread_in_bps(book.bid, book.ask, book.mid))
+    ring_push_ordered(m.depths, book.depth)
+    ring_push_ordered(m.silences, float(m.next_sample_ns - m.book_ns) / NS_IN_MS)
+    ring_push(m.flows, m.flow)
+    ring_push(m.bought_ring, m.bought)
+    ring_push(m.sold_ring, m.sold)
+    ring_push(m.trades_ring, m.trades)
+    m.flow = 0.0
+    m.bought = 0.0
+    m.sold = 0.0
+    m.trades = 0.0
+    m.next_sample_ns += m.sample_ns
+
+
+def _write_book(m: MarketState) -> None:
+    book = m.book
+    f = m.features
+    mid_ticks = in_ticks(book.mid, m.tick_num, m.tick_den)
+    f[MID] = book.mid
+    f[SPREAD] = book.ask - book.bid
+    f[SPREAD_BPS] = spread_in_bps(book.bid, book.ask, book.mid)
+    f[SPREAD_TICKS] = in_ticks(book.ask, m.tick_num, m.tick_den) - in_ticks(book.bid, m.tick_num, m.tick_den)
+    f[DEPTH] = book.depth
+    f[BID_DEPTH] = book.bid_depth
+    f[ASK_DEPTH] = book.ask_depth
+    f[IMBALANCE] = part_of(book.bid_depth - book.ask_depth, book.bid_depth + book.ask_depth)
+    f[IMBALANCE_W] = weighted_imbalance(book)
+    f[MICROPRICE] = crossed_mean(book.bid, best_bid_size(book), book.ask, best_ask_size(book))
+    f[MICROPRICE_ALPHA_TICKS] = in_ticks(f[MICROPRICE], m.tick_num, m.tick_den) - mid_ticks
+    f[VWAP_BID] = vwap(book.bid_prices, book.bid_sizes, book.n_bids)
+    f[VWAP_ASK] = vwap(book.ask_prices, book.ask_sizes, book.n_asks)
+    pressure = crossed_mean(f[VWAP_BID], book.bid_depth, f[VWAP_ASK], book.ask_depth)
+    f[PRESSURE_TICKS] = in_ticks(pressure, m.tick_num, m.tick_den) - mid_ticks
+    f[COST_TICKS] = 2.0 * m.maker_fee * in_ticks(abs(book.mid), m.tick_num, m.tick_den)
+    for i in range(SIGMA):
+        f[i] = finite(f[i])
+
+
+def _write_windows(m: MarketState) -> None:
+    f = m.features
+    sigma = _sigma(m.changes)
+    f[SIGMA] = sigma
+    f[SIGMA_5M] = _sigma(m.changes_long)
+    f[SIGMA_SPIKE_Z] = NAN
+    if m.sigmas.count >= MIN_SIGMAS:
+        mean = ring_mean(m.sigmas)
+        std = ring_std(m.sigmas, mean)
+        if std > NOISE * mean:
+            f[SIGMA_SPIKE_Z] = (sigma - mean) / std
+    f[REALIZED_VOL_5M] = NAN
+    if m.changes_long.count > 0:
+        f[REALIZED_VOL_5M] = BPS * math.sqrt(ring_sum_of_squares(m.changes_long))
+    f[SPREAD_MED_5M] = ring_median(m.spreads)
+    f[DEPTH_P10_5M] = ring_percentile(m.depths, 10.0)
+    f[STALENESS_MAX_5M] = ring_max(m.silences)
+    for i in range(SIGMA, STALENESS_MS):
+        f[i] = finite(f[i])
+    complete = m.flows.count == WINDOW_FLOW or m.flows.count == m.flows.tick
+    m.flow_window = ring_sum(m.flows) if complete else NAN
+    m.bought_window = ring_sum(m.bought_ring)
+    m.sold_window = ring_sum(m.sold_ring)
+    m.trades_window = ring_sum(m.trades_ring)
+
+
+def _write_running(m: MarketState, now_ns: int) -> None:
+    f = m.features
+    if m.books == 0:
+        return
+    f[STALENESS_MS] = float(now_ns - m.book_ns) / NS_IN_MS
+    f[ORDER_FLOW_IMBALANCE] = NAN
+    if m.books > 1 and best_bid_size(m.book) >= 0.0 and best_ask_size(m.book) >= 0.0:
+        f[ORDER_FLOW_IMBALANCE] = finite(m.flow_window + m.flow)
+    if m.trades_seen > 0:
+        bought = m.bought_window + m.bought
+        sold = m.sold_window + m.sold
+        f[TRADE_IMBALANCE] = part_of(bought - sold, bought + sold)
+        start = m.next_sample_ns - (m.trades_ring.count + 1) * m.sample_ns
+        if start < m.since_ns:
+            start = m.since_ns
+        f[TRADE_INTENSITY] = part_of(m.trades_window + m.trades, float(now_ns - start) / NS_IN_S)
+
+
+# ---------------------------------------------------------------- formulas
+
+
+def finite(value: float) -> float:
+    """Give the value, or nan where it is not finite.
+
+    >>> finite(1.5), finite(math.inf)
+    (1.5, nan)
+    """
+    return value if value - value == 0.0 else NAN
+
+
+def part_of(value: float, whole: float) -> float:
+    """Give ``value / whole``; nan where the whole is not above 0.
+
+    >>> part_of(1.0, 4.0), part_of(1.0, 0.0)
+    (0.25, nan)
+    """
+    return finite(value / whole) if whole > 0.0 else NAN
+
+
+def in_ticks(price: float, num: int, den: int) -> float:
+    """Give a price in ticks of ``num / den``; within 1e-6 tick of a whole or half tick it is that.
+
+    So prices on the grid and the mids between them come out exact: 0.57 is 57 ticks of 0.01,
+    not 56.99999999999999.
+
+    >>> in_ticks(0.57, 1, 100), in_ticks(0.575, 1, 100), in_ticks(0.57125, 1, 100)
+    (57.0, 57.5, 57.125)
+    """
+    ticks = price * den / num
+    halves = 2.0 * ticks
+    if not -LARGEST_HALF_TICK < halves < LARGEST_HALF_TICK:
+        return ticks
+    nearest = float(math.floor(halves + 0.5))
+    return 0.5 * nearest if abs(halves - nearest) <= 2.0 * GRID_TOLERANCE else ticks
+
+
+def log_change(before: float, after: float) -> float:
+    """Give ``log(after / before)``; nan unless both prices are known and above 0.
+
+    >>> log_change(2.0, 2.0), log_change(-1.0, 2.0)
+    (0.0, nan)
+    """
+    if not (before > 0.0 and after > 0.0):
+        return NAN
+    ratio = after / before
+    return math.log(ratio) if 0.0 < ratio < math.inf else NAN
+
+
+def spread_in_bps(bid: float, ask: float, mid: float) -> float:
+    """Give the spread in 1/10,000 of the mid, ``(10⁴ ask - 10⁴ bid) / mid``; nan unless mid > 0.
+
+    >>> spread_in_bps(0.49, 0.51, 0.5)
+    400.0
+    """
+    return part_of(BPS * ask - BPS * bid, mid)
+
+
+def vwap(prices: list[float], sizes: list[float], n: int) -> float:
+    """Give the size-weighted price of the first `n` levels, summed in their order; nan without size.
+
+    >>> vwap([0.5, 0.25], [1.0, 3.0], 2)
+    0.3125
+    """
+    value = 0.0
+    size = 0.0
+    for i in range(n):
+        value += prices[i] * sizes[i]
+        size += sizes[i]
+    return part_of(value, size)
+
+
+def crossed_mean(bid: float, bid_size: float, ask: float, ask_size: float) -> float:
+    """Weight each side's price by the other side's size: ``(bid·ask_size + ask·bid_size) / both``.
+
+    With the best level it is the size-weighted mid (not the estimator of Stoikov 2018).
+
+    >>> crossed_mean(0.25, 3.0, 0.75, 1.0)
+    0.625
+    """
+    return part_of(bid * ask_size + ask * bid_size, bid_size + ask_size)
+
+
+def weighted_imbalance(book: Book) -> float:
+    """Give the imbalance of all kept levels, each with half the weight of the one before it.
+
+    Formula: ``(sum 2⁻ⁱ bid_sizeᵢ - sum 2⁻ⁱ ask_sizeᵢ) / (their sum)``, i = 0 at the best; nan where
+    the size of a side is unknown.
+
+    >>> book = Book(bid_depth=4.0, ask_depth=1.0, n_bids=2, n_asks=1)
+    >>> book.bid_sizes[0], book.bid_sizes[1], book.ask_sizes[0] = 2.0, 2.0, 1.0
+    >>> weighted_imbalance(book)
+    0.5
+    """
+    if not (book.bid_depth >= 0.0 and book.ask_depth >= 0.0):
+        return NAN
+    bids = 0.0
+    asks = 0.0
+    weight = 1.0
+    for i in range(book.n_bids):
+        bids += weight * book.bid_sizes[i]
+        weight *= LEVEL_DECAY
+    weight = 1.0
+    for i in range(book.n_asks):
+        asks += weight * book.ask_sizes[i]
+        weight *= LEVEL_DECAY
+    return part_of(bids - asks, bids + asks)
+
+
+def best_bid_size(book: Book) -> float:
+    """Give the size at the best bid: 0 where the side is empty, nan where it is unknown.
+
+    >>> best_bid_size(Book(bid_depth=0.0)), best_bid_size(Book())
+    (0.0, nan)
+    """
+    if book.n_bids > 0:
+        return book.bid_sizes[0]
+    return 0.0 if book.bid_depth == 0.0 else NAN
+
+
+def best_ask_size(book: Book) -> float:
+    """Give the size at the best ask: 0 where the side is empty, nan where it is unknown.
+
+    >>> best_ask_size(Book(ask_depth=0.0)), best_ask_size(Book())
+    (0.0, nan)
+    """
+    if book.n_asks > 0:
+        return book.ask_sizes[0]
+    return 0.0 if book.ask_depth == 0.0 else NAN
+
+
+def order_flow(before: Book, after: Book) -> float:
+    """Give the order-flow imbalance between two books, in units of base; nan with an unknown size.
+
+    Formula: ``1{b' >= b} q' - 1{b' <= b} q`` of the best bid (price b, size q), minus the mirror of
+    the best ask. An empty side stands at an infinite price with size 0.
+    Source: Cont, Kukanov and Stoikov (2014), section 2.1.
+
+    >>> old, new = Book(bid=0.49, ask=0.51, n_bids=1, n_asks=1), Book(bid=0.5, ask=0.51, n_bids=1, n_asks=1)
+    >>> old.bid_sizes[0], old.ask_sizes[0], new.bid_sizes[0], new.ask_sizes[0] = 7.0, 5.0, 3.0, 4.0
+    >>> order_flow(old, new)
+    4.0
+    """
+    bid_size = best_bid_size(before)
+    ask_size = best_ask_size(before)
+    new_bid_size = best_bid_size(after)
+    new_ask_size = best_ask_size(after)
+    if not (bid_size >= 0.0 and ask_size >= 0.0 and new_bid_size >= 0.0 and new_ask_size >= 0.0):
+        return NAN
+    bid = before.bid if before.n_bids > 0 else -math.inf
+    ask = before.ask if before.n_asks > 0 else math.inf
+    new_bid = after.bid if after.n_bids > 0 else -math.inf
+    new_ask = after.ask if after.n_asks > 0 else math.inf
+    flow = 0.0
+    if new_bid >= bid:
+        flow += new_bid_size
+    if new_bid <= bid:
+        flow -= bid_size
+    if new_ask <= ask:
+        flow -= new_ask_size
+    if new_ask >= ask:
+        flow += ask_size
+    return flow
+
+
+def _sigma(changes: Ring) -> float:
+    """Standard deviation of log changes in bps: of two at least."""
+    return BPS * ring_std(changes, ring_mean(changes)) if changes.count > 1 else NAN

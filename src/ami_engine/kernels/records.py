@@ -1,0 +1,105 @@
+"""The one state of a run: what influences a decision stands here, and nowhere else."""
+
+from dataclasses import dataclass, field
+
+from ami_engine.kernels.features import MarketState, new_market_state
+from ami_engine.kernels.ledger import Account, Position, new_account, new_position
+from ami_engine.kernels.markouts import MarkoutState
+from ami_engine.kernels.orders import Orders
+from ami_engine.kernels.telemetry import StepWindow, TimeWindow
+from decision_schema.instruments import Instrument
+
+MAX_MARKETS = 256
+MAX_CHANNELS = 16
+"""Channels of one market whose order of arrival is followed apart."""
+
+NONE = -1
+
+
+def _none_array() -> list[int]:
+    return [NONE] * MAX_CHANNELS
+
+
+@dataclass(slots=True)
+class Cell:
+    """All state of one market.
+
+    Args:
+        index: Its place in the run.
+        market: Book, windows and features.
+        position: Its part of the ledger.
+        orders: Own orders whose end is not confirmed.
+        markouts: What the mid did after our fills.
+        last_seq: Last sequence number by channel; -1 = none yet.
+        last_stamp_ns: Last time by channel that orders events without a number.
+        exiting: 1 = the position is being closed.
+        session_open: 0 = the venue said that the market does not trade.
+        adverse_until_ns: End of the pause after adverse selection.
+        min_lots: Least size of an order in lots.
+    """
+
+    index: int
+    market: MarketState
+    position: Position
+    orders: Orders
+    markouts: MarkoutState
+    min_lots: int = 1
+    min_notional: float = 0.0
+    can_short: int = 1
+    last_seq: list[int] = field(default_factory=_none_array)
+    last_stamp_ns: list[int] = field(default_factory=_none_array)
+    exiting: int = 0
+    session_open: int = 1
+    adverse_until_ns: int = 0
+
+
+@dataclass(slots=True)
+class EngineState:
+    """The account, what went wrong lately, the latch, and every market.
+
+    Args:
+        step: Steps done.
+        now_ns: Time of the present step.
+        first_ns: Time of the first step.
+        stopped: Reason code of the latched STOP; 0 = none.
+        stop_step: Step at which it latched.
+        had_error: 1 = a component failed in the present step.
+        streak_until_ns: End of the pause after a losing streak.
+        ops_until_ns: End of the pause after operations reported trouble.
+    """
+
+    account: Account
+    cells: list[Cell] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
+    cancels: TimeWindow = field(default_factory=TimeWindow)
+    failures: TimeWindow = field(default_factory=TimeWindow)
+    rate_limits: TimeWindow = field(default_factory=TimeWindow)
+    reconnects: TimeWindow = field(default_factory=TimeWindow)
+    errors: StepWindow = field(default_factory=StepWindow)
+    step: int = 0
+    now_ns: int = 0
+    first_ns: int = NONE
+    stopped: int = 0
+    stop_step: int = 0
+    had_error: int = 0
+    streak_until_ns: int = 0
+    ops_until_ns: int = 0
+
+
+def new_state(initial_equity: float) -> EngineState:
+    """Make the state of a run that has seen nothing yet."""
+    return EngineState(new_account(initial_equity))
+
+
+def new_cell(index: int, instrument: Instrument, sample_ns: int, can_cancel: bool, can_replace: bool) -> Cell:
+    """Make the state of a market that has seen nothing yet."""
+    return Cell(
+        index=index,
+        market=new_market_state(instrument, sample_ns),
+        position=new_position(instrument),
+        orders=Orders(can_cancel=int(can_cancel), can_replace=int(can_replace)),
+        markouts=MarkoutState(),
+        min_lots=instrument.min_lots,
+        min_notional=instrument.min_notional,
+        can_short=0 if instrument.short == "no" else 1,
+    )

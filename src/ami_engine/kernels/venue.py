@@ -1,0 +1,188 @@
+"""The records of one market at the paper venue, and the market's side of it in ticks and lots.
+
+Prices are whole ticks, our sizes whole lots; sizes of the market are lots as floats, nan where
+unknown. What happens between the two is in `matching`.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from decision_schema.events import MAX_LEVELS
+from decision_schema.instruments import GRID_TOLERANCE, Instrument, ceil_steps, floor_steps, steps_of
+
+NAN = math.nan
+MAX_VENUE_ORDERS = 64
+"""Working orders of ours a market."""
+MAX_EXECUTIONS = MAX_LEVELS + 2 * MAX_VENUE_ORDERS
+"""One call fills at most once a level and once an order, and cancels each order at most once."""
+MAX_LOTS = 2**53
+"""Sizes stay below it, so that lots are exact as floats."""
+ANY_PRICE = 2**62
+"""Limit of a buy without one; a sell has its negative."""
+
+BUY, SELL = 1, -1  # sides of orders and trades
+GTC, IOC, FOK = 0, 1, 2  # times in force
+FREE, WORKING, FILLED, CANCELED = 0, 1, 2, 3  # states of an order
+FILL, CANCEL = 1, 2  # kinds of an execution
+
+
+@dataclass(slots=True)
+class VenueOrder:
+    """One order of ours; its slot may be used again once it works no more.
+
+    ``lots`` is what is still open, ``filled`` what was filled, ``queue_ahead`` the lots of the
+    market that come before us at our price (nan = unknown).
+    """
+
+    state: int = FREE
+    side: int = BUY
+    ticks: int = 0
+    lots: int = 0
+    filled: int = 0
+    queue_ahead: float = NAN
+    reduce_only: bool = False
+
+
+@dataclass(slots=True)
+class Execution:
+    """What happened to an order of ours: a FILL, or a CANCEL that the venue did by itself.
+
+    ``open_lots`` is what the order has open after it.
+    """
+
+    kind: int = FILL
+    slot: int = 0
+    ticks: int = 0
+    lots: int = 0
+    open_lots: int = 0
+    maker: bool = False
+    fee: float = 0.0
+
+
+@dataclass(slots=True)
+class VenueSide:
+    """One side: the displayed levels, best first, and the slots of our working orders by rank."""
+
+    n_levels: int = 0
+    ticks: list[int] = field(default_factory=lambda: [0] * MAX_LEVELS)
+    lots: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
+    n_orders: int = 0
+    ranked: list[int] = field(default_factory=lambda: [0] * MAX_VENUE_ORDERS)
+
+
+@dataclass(slots=True)
+class Venue:
+    """One market at the venue. Whoever calls a function below reads ``executions`` and zeroes the count."""
+
+    tick_num: int = 1
+    tick_den: int = 100
+    lot_num: int = 1
+    lot_den: int = 1
+    multiplier: float = 1.0
+    maker_fee: float = 0.0
+    taker_fee: float = 0.0
+    can_short: bool = True
+    position: int = 0
+    bids: VenueSide = field(default_factory=VenueSide)
+    asks: VenueSide = field(default_factory=VenueSide)
+    orders: list[VenueOrder] = field(default_factory=lambda: [VenueOrder() for _ in range(MAX_VENUE_ORDERS)])
+    n_executions: int = 0
+    executions: list[Execution] = field(default_factory=lambda: [Execution() for _ in range(MAX_EXECUTIONS)])
+
+
+def venue_for(instrument: Instrument) -> Venue:
+    """Make the empty venue of an instrument.
+
+    >>> venue_for(Instrument(tick_size="0.5", taker_fee=0.001)).taker_fee
+    0.001
+    """
+    tick_num, tick_den = instrument.tick
+    lot_num, lot_den = instrument.lot
+    return Venue(
+        tick_num=tick_num,
+        tick_den=tick_den,
+        lot_num=lot_num,
+        lot_den=lot_den,
+        multiplier=instrument.multiplier,
+        maker_fee=instrument.maker_fee,
+        taker_fee=instrument.taker_fee,
+        can_short=instrument.short != "no",
+    )
+
+
+def market_lots(size: float, lot_num: int, lot_den: int) -> float:
+    """Give a size of the market in lots; within tolerance of a whole number it is that number.
+
+    >>> market_lots(0.7, 1, 10), market_lots(0.25, 1, 10)
+    (7.0, 2.5)
+    """
+    lots = steps_of(size, lot_num, lot_den)
+    if lots != lots or lots >= float(MAX_LOTS):
+        return lots
+    nearest = float(math.floor(lots + 0.5))
+    return nearest if abs(lots - nearest) <= GRID_TOLERANCE else lots
+
+
+def aggressor_by_quote(price: float, mid: float) -> int:
+    """Say who took, by the quote test: BUY above the mid before the trade, SELL below, else 0.
+
+    Source: Lee, Ready, "Inferring trade direction from intraday data", 1991.
+
+    >>> aggressor_by_quote(0.51, 0.5), aggressor_by_quote(0.5, 0.5)
+    (1, 0)
+    """
+    if price > mid:
+        return BUY
+    if price < mid:
+        return SELL
+    return 0
+
+
+def trade_ticks(price: float, aggressor: int, tick_num: int, tick_den: int) -> int:
+    """Give a traded price in ticks; off the grid, towards the side that was not taken.
+
+    So a trade between two ticks counts as at our price, not through it.
+
+    >>> trade_ticks(0.4955, SELL, 1, 100), trade_ticks(0.4955, BUY, 1, 100)
+    (50, 49)
+    """
+    if aggressor == SELL:
+        return ceil_steps(price, tick_num, tick_den)
+    return floor_steps(price, tick_num, tick_den)
+
+
+def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: list[float]) -> None:
+    """Replace the displayed levels of a side; bids off the grid go down, asks up.
+
+    Call `apply_book` after the sides that the market showed anew.
+    """
+    levels = venue.bids if side == BUY else venue.asks
+    n = 0
+    for i in range(count):
+        if side == BUY:
+            ticks = floor_steps(prices[i], venue.tick_num, venue.tick_den)
+        else:
+            ticks = ceil_steps(prices[i], venue.tick_num, venue.tick_den)
+        lots = market_lots(sizes[i], venue.lot_num, venue.lot_den)
+        if n > 0 and levels.ticks[n - 1] == ticks:
+            levels.lots[n - 1] += lots
+        else:
+            levels.ticks[n] = ticks
+            levels.lots[n] = lots
+            n += 1
+    levels.n_levels = n
+
+
+def displayed_at(levels: VenueSide, side: int, ticks: int) -> float:
+    """Give the lots displayed at a price: 0 ahead of or between the levels, nan beyond the last.
+
+    >>> bids = VenueSide(n_levels=2, ticks=[50, 48], lots=[7.0, 9.0])
+    >>> [displayed_at(bids, BUY, ticks) for ticks in (51, 50, 49, 48, 47)]
+    [0.0, 7.0, 0.0, 9.0, nan]
+    """
+    for i in range(levels.n_levels):
+        if levels.ticks[i] == ticks:
+            return levels.lots[i]
+        if side * (ticks - levels.ticks[i]) > 0:
+            return 0.0
+    return NAN

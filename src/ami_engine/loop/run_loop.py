@@ -1,0 +1,428 @@
+"""The live driver: takes events, stamps the time, and feeds `step` one input at a time.
+
+For each event: decode, admit, show it to the broker, drain the broker's reports, step, write the
+packet, send its messages. What the broker answers is an input of the next packet.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from ami_engine import clock
+from ami_engine.config import RunConfig
+from ami_engine.execution.gateway import Gateway, Message
+from ami_engine.kernels.ledger import value_account
+from ami_engine.kernels.markouts import HORIZONS_NS
+from ami_engine.kernels.orders import CANCELING, FREE, SENT, UNKNOWN
+from ami_engine.loop.engine import Engine, run_key, what_a_run_is
+from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, PumpedFeed
+from ami_engine.loop.observe import admit, apply_reports, receive
+from ami_engine.loop.record import state_record
+from ami_engine.loop.step import step
+from ami_engine.mdm.decision_engine import DecisionEngine
+from ami_engine.ports import Broker, MarketDataSource, RunContext
+from ami_engine.security.redaction import redact_text
+from ami_engine.summary import RunSummary
+from ami_engine.trace.trace_logger import TraceLogger
+from decision_schema import reasons
+from decision_schema.errors import ConfigError
+from decision_schema.events import Event
+from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixNs
+from dmc_core.dmc.guards import GUARDS, LIMIT_NAMES, OBSERVED, VERDICTS, limits_of
+from dmc_core.dmc.policy_hook import PolicyHook, load_policy_hook
+from dmc_core.dmc.risk_policy import RiskPolicy
+
+_log = logging.getLogger(__name__)
+
+LIVE_TIMER_MS = 1_000
+MAX_SOURCE_FAILURES = 5
+"""Failures of a source in a row after which the run ends."""
+QUERY_INTERVAL_NS = 1 * NS_PER_SECOND
+CLOSING_ROUNDS = 20
+"""Times that open orders are cancelled and asked for at the end of a run."""
+CLOSING_PAUSE_SECONDS = 0.05
+FLUSH_EVERY = 256
+"""Packets that a simulated run may hold back from the operating system."""
+
+Progress = Callable[[int, RunSummary], None]
+
+
+def run_loop(
+    source: MarketDataSource,
+    broker: Broker,
+    steps: int | None = None,
+    dry_run: bool = False,
+    *,
+    decision_engine: DecisionEngine | Any = None,
+    risk_policy: RiskPolicy | None = None,
+    run_id: str | None = None,
+    output_dir: str | Path | None = None,
+    seed: int | None = None,
+    config: RunConfig | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run the decision loop until the source ends, `steps` events are done, or a signal comes.
+
+    Args:
+        source: Gives events.
+        broker: Carries out orders.
+        steps: Most events of the source; None = all.
+        dry_run: Everything but sending orders.
+        decision_engine: A DecisionEngine, or a model for one; None = the private hook, else the
+            reference model.
+        risk_policy: Limits; None = those of the config, else the defaults.
+        run_id: Name of the run; None = made from the time.
+        output_dir: Folder that holds the runs; None = that of the config, ``./traces``.
+        seed: Seed of every chance; None = that of the config, 0.
+        config: All further settings; the arguments above win over it.
+        progress: Called now and then with the number of events done and the summary so far.
+
+    Returns:
+        The summary, also written to ``summary.json``: ``run_id``, ``run_dir``, ``steps`` (events),
+        ``packets``, ``ended``, ``stopped``, ``action_counts``, ``hold_reasons``, ``refusals``,
+        ``orders_submitted``, ``orders_canceled``, ``fills``, ``realized_pnl``, ``unrealized_pnl``,
+        ``fees``, ``final_equity``, ``max_drawdown``, ``markouts``, ``timing``, ``explanation`` …
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        RunExists: The run folder is there already.
+        TraceError: The trace cannot be written.
+    """
+    config = _settled(config or RunConfig(), steps, dry_run, risk_policy, run_id, output_dir, seed)
+    model = decision_engine
+    if not isinstance(model, DecisionEngine):
+        section = config.model
+        model = DecisionEngine(
+            section.model if model is None else model,
+            private_path=section.private_path,
+            warmup_ms=section.warmup_ms,
+            **section.params,
+        )
+    if not isinstance(source, MarketDataSource):
+        raise ConfigError(f"source is a {type(source).__name__}: give a MarketDataSource")
+    if not isinstance(broker, Broker):
+        raise ConfigError(f"broker is a {type(broker).__name__}: give a Broker")
+    return _Run(source, broker, config, model, load_policy_hook(), progress).run()
+
+
+def _settled(
+    config: RunConfig,
+    steps: int | None,
+    dry_run: bool,
+    risk_policy: RiskPolicy | None,
+    run_id: str | None,
+    output_dir: str | Path | None,
+    seed: int | None,
+) -> RunConfig:
+    """Let the arguments win over the config, and name the run."""
+    run = config.run
+    run = msgspec.structs.replace(
+        run,
+        run_id=run_id or run.run_id or f"run-{clock.wall_text().replace(':', '')}-{clock.wall_ns() % 10**9:09d}",
+        steps=run.steps if steps is None else steps,
+        dry_run=bool(dry_run or run.dry_run),
+        seed=run.seed if seed is None else seed,
+    )
+    if risk_policy is not None and not isinstance(risk_policy, RiskPolicy):
+        raise ConfigError(f"risk_policy is a {type(risk_policy).__name__}: give a RiskPolicy")
+    trace = config.trace
+    if output_dir is not None:
+        trace = msgspec.structs.replace(trace, output_dir=str(output_dir))
+    return msgspec.structs.replace(
+        config, run=run, trace=trace, guards=config.guards if risk_policy is None else risk_policy
+    )
+
+
+class _Run:
+    """One run: what lives between its first and its last step."""
+
+    def __init__(
+        self,
+        source: MarketDataSource,
+        broker: Broker,
+        config: RunConfig,
+        model: DecisionEngine,
+        policy_hook: PolicyHook | None,
+        progress: Progress | None,
+    ) -> None:
+        self.source, self.broker, self.config, self.progress = source, broker, config, progress
+        self.run_id = config.run.run_id or ""
+        self.clock: clock.EventClock | clock.WallClock = clock.WallClock() if source.live else clock.EventClock()
+        instruments = {i.market_id: i for i in (*source.instruments(), *config.instruments)}
+        self.default_market = next(iter(instruments)) if len(instruments) == 1 else "default"
+        capabilities = broker.capabilities()
+        self.live_broker = capabilities.live and not config.run.dry_run
+        self.engine = Engine(
+            run_id=self.run_id,
+            run_key=run_key(self.run_id, config, live=self.live_broker),
+            config=config,
+            policy=config.guards,
+            model=model,
+            instruments=instruments,
+            capabilities=capabilities,
+            policy_hook=policy_hook,
+        )
+        self.gateway = Gateway(broker, dry_run=config.run.dry_run)
+        self.summary = RunSummary()
+        timer_ms = config.run.timer_ms
+        if timer_ms is None:
+            timer_ms = LIVE_TIMER_MS if source.live else 0
+        self.timer_ns = timer_ms * NS_PER_MS
+        self.next_timer_ns: UnixNs = 0
+        self.next_query_ns: UnixNs = 0
+        self.ended = ""
+        self.signal_name = ""
+        self.source_failures = 0
+        self.events = 0
+        self.closing_reports: list[dict[str, Any]] = []
+        self.trace = TraceLogger(
+            self.run_id, config.trace.output_dir, manifest=_manifest(self.engine), must_be_new=True
+        )
+
+    def run(self) -> dict[str, Any]:
+        """Run to the end; orders are cancelled and the records closed whatever happens."""
+        run = self.config.run
+        context = RunContext(
+            run_id=self.run_id, seed=run.seed, instruments=self.engine.instruments, dry_run=run.dry_run
+        )
+        self.trace.audit({"kind": "start", "at": clock.wall_text(), "run_id": self.run_id})
+        self.begun_ns = clock.elapsed_ns()
+        opened: list[MarketDataSource | Broker] = []
+        try:
+            with _signals(self._on_signal):
+                try:
+                    for part in (self.source, self.broker):
+                        part.open(context)
+                        opened.append(part)
+                    self._feed()
+                finally:
+                    self._cancel_all()
+        except BaseException as error:
+            self.ended = f"error:{type(error).__name__}"
+            raise
+        finally:
+            summary = self._close(opened)
+        return summary
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """End after the present step; a second signal interrupts at once."""
+        if self.signal_name:
+            raise KeyboardInterrupt
+        self.signal_name = signal.Signals(number).name
+
+    def _feed(self) -> None:
+        """Take events until there are no more, enough, or a signal."""
+        limit = self.config.run.steps
+        feed: Feed = PumpedFeed(self.source) if self.source.live else DirectFeed(self.source)
+        try:
+            while not self.ended:
+                if self.signal_name:
+                    self.ended = f"signal:{self.signal_name}"
+                elif limit is not None and self.events >= limit:
+                    self.ended = "steps"
+                else:
+                    self._take(feed.take())
+        finally:
+            feed.close()
+
+    def _take(self, taken: Any) -> None:
+        if taken is END:
+            self.ended = "exhausted"
+        elif taken is NOTHING:
+            self._timers(self.clock.stamp(Event()))
+        elif isinstance(taken, Failure):
+            self._source_failed(taken.error)
+        else:
+            self.source_failures = 0
+            self.events += 1
+            self._event(taken)
+            if self.progress is not None and self.events % FLUSH_EVERY == 0:
+                self.progress(self.events, self.summary)
+
+    def _source_failed(self, error: Exception) -> None:
+        self.source_failures += 1
+        kind = type(error).__name__
+        _log.warning("source failed (%d in a row): %s: %s", self.source_failures, kind, redact_text(str(error)))
+        self.trace.audit({"kind": "source_failure", "error": kind, "in_a_row": self.source_failures})
+        if self.source_failures >= MAX_SOURCE_FAILURES:
+            self.ended = f"source_failed:{kind}"
+
+    def _event(self, raw: object) -> None:
+        """Take one event through a step; due timers come first."""
+        begun_ns = clock.elapsed_ns()
+        event = receive(raw, self.default_market, self.source.clock_offset_ns)
+        now_ns = self.clock.stamp(event)
+        self._timers(now_ns)
+        event = admit(self.engine, event, now_ns)
+        if event.bad is None:
+            self.gateway.on_event(event, now_ns)
+        self._step(event, now_ns, begun_ns)
+        self._query(now_ns)
+
+    def _timers(self, now_ns: UnixNs) -> None:
+        """Step once for each market at each multiple of the interval up to now."""
+        if self.timer_ns == 0:
+            return
+        if not self.engine.market_ids:
+            self.next_timer_ns = now_ns - now_ns % self.timer_ns + self.timer_ns
+            return
+        while self.next_timer_ns <= now_ns:
+            due = self.next_timer_ns
+            self.next_timer_ns += self.timer_ns
+            for market_id in tuple(self.engine.market_ids):
+                self._step(Event(kind="timer", market_id=market_id, ts_ns=due), due, clock.elapsed_ns())
+            self._query(due)
+
+    def _step(self, event: Event, now_ns: UnixNs, begun_ns: int) -> None:
+        reports = self.gateway.drain(now_ns)
+        packet, messages = step(self.engine, event, reports, now_ns)
+        if self.clock.live:
+            packet.latency_ms = (clock.elapsed_ns() - begun_ns) / NS_PER_MS
+        self.trace.append(packet)
+        self.summary.update(packet)
+        if self.live_broker and any(message.op != "cancel" for message in messages):
+            self.trace.sync()  # the packet is the record of the intents: on disk before any leaves
+        elif self.clock.live or self.live_broker or packet.step % FLUSH_EVERY == 0:
+            self.trace.flush()
+        self.gateway.send(messages)
+
+    def _query(self, now_ns: UnixNs) -> None:
+        """Ask for evidence about orders that wait for it, at most once a second."""
+        if not self.engine.capabilities.query or self.config.run.dry_run or now_ns < self.next_query_ns:
+            return
+        self.next_query_ns = now_ns + QUERY_INTERVAL_NS
+        for order_id, status, age_ns in self._open_orders(now_ns):
+            if status == UNKNOWN or (status in (SENT, CANCELING) and age_ns > QUERY_INTERVAL_NS):
+                self.gateway.query(order_id)
+
+    def _open_orders(self, now_ns: UnixNs) -> list[tuple[str, int, int]]:
+        """List id, status and age of the orders whose end is not confirmed."""
+        return [
+            (self.engine.ids.of(cell.index, i), cell.orders.slots[i].status, now_ns - cell.orders.slots[i].created_ns)
+            for cell in self.engine.state.cells
+            for i in range(cell.orders.used)
+            if cell.orders.slots[i].status != FREE
+        ]
+
+    def _cancel_all(self) -> None:
+        """Cancel what still rests and take the confirmations, within a bound."""
+        engine = self.engine
+        now_ns = engine.state.now_ns
+        for _ in range(CLOSING_ROUNDS):
+            reports = self.gateway.drain(now_ns)
+            self.closing_reports += [msgspec.to_builtins(report) for report in reports]
+            for remark in apply_reports(engine, reports, now_ns):
+                self.trace.audit({"kind": "venue_inconsistent", "what": remark})
+            open_orders = self._open_orders(now_ns)
+            if not open_orders or not engine.capabilities.cancel:
+                break
+            if not reports:
+                clock.pause(CLOSING_PAUSE_SECONDS if self.live_broker else 0.0)
+            self.gateway.send([Message("cancel", order_id) for order_id, _, _ in open_orders])
+        value_account(engine.state.account, engine.state.positions, now_ns)
+
+    def _close(self, opened: list[MarketDataSource | Broker]) -> dict[str, Any]:
+        for part in reversed(opened):
+            try:
+                part.close()
+            except Exception as error:  # noqa: BLE001 - user code: the run's records come first
+                self.trace.audit({"kind": "close_failed", "what": type(part).__name__, "error": type(error).__name__})
+        self.summary.count_reports(self.closing_reports)
+        summary = self._summary()
+        self.trace.write_summary(summary)
+        self.trace.audit(
+            {
+                "kind": "stop",
+                "at": clock.wall_text(),
+                "ended": self.ended,
+                "packets": self.trace.packets,
+                "head": self.trace.head,
+                "closing": {"reports": self.closing_reports, "state": state_record(self.engine)},
+            }
+        )
+        self.trace.close()
+        return summary
+
+    def _summary(self) -> dict[str, Any]:
+        state, account = self.engine.state, self.engine.state.account
+        seconds = (clock.elapsed_ns() - self.begun_ns) / NS_PER_SECOND
+        stopped = None
+        if state.stopped != reasons.OK:
+            stopped = {"step": state.stop_step, "reason": reasons.NAMES[state.stopped]}
+        return {
+            "run_id": self.run_id,
+            "run_dir": str(self.trace.run_dir),
+            **self.summary.get(),
+            "ended": self.ended,
+            "stopped": stopped,
+            "open_orders_left": [order_id for order_id, _, _ in self._open_orders(state.now_ns)],
+            "positions": {
+                market_id: self.engine.instrument(market_id).size(cell.position.lots)
+                for market_id, cell in zip(self.engine.market_ids, state.cells, strict=True)
+            },
+            "realized_pnl": account.realized,
+            "unrealized_pnl": account.unrealized,
+            "fees": account.fees,
+            "funding": account.funding,
+            "final_equity": account.equity,
+            "max_drawdown": account.max_drawdown,
+            "markouts": _markouts(self.engine),
+            "model": self.engine.model.model_id,
+            "model_errors": self.engine.model.errors,
+            "timing": {"seconds": seconds, "events_per_second": self.events / seconds if seconds > 0.0 else 0.0},
+            "explanation": self.summary.explain(),
+        }
+
+
+def _markouts(engine: Engine) -> dict[str, dict[str, float]]:
+    """Average the markouts of all fills by horizon, in ticks; positive = good for us."""
+    result: dict[str, dict[str, float]] = {}
+    for horizon, horizon_ns in enumerate(HORIZONS_NS):
+        count = sum(cell.markouts.done[horizon] for cell in engine.state.cells)
+        total = sum(cell.markouts.total[horizon] for cell in engine.state.cells)
+        if count:
+            result[f"{horizon_ns // NS_PER_SECOND}s"] = {"mean_ticks": total / count, "fills": count}
+    return result
+
+
+def _manifest(engine: Engine) -> dict[str, Any]:
+    """Give the facts that a reader of the packets needs, and that the chain is bound to."""
+    config = engine.config
+    return {
+        "model": engine.model.model_id,
+        "seed": config.run.seed,
+        "config": msgspec.to_builtins(what_a_run_is(config)),
+        "instruments": {name: msgspec.to_builtins(found) for name, found in engine.instruments.items()},
+        "capabilities": msgspec.to_builtins(engine.capabilities),
+        "guards": {
+            "observed": [{"name": o.name, "unit": o.unit} for o in OBSERVED],
+            "rows": [
+                {"name": g.name, "observed": g.observed, "limit": g.limit, "scope": g.scope, "severity": g.severity}
+                for g in GUARDS
+            ],
+            "verdicts": list(VERDICTS),
+            "limits": dict(zip(LIMIT_NAMES, limits_of(engine.policy), strict=True)),
+        },
+        **({"run_key": engine.run_key.hex()} if engine.capabilities.live else {}),
+    }
+
+
+@contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM while a run lasts, where signals can be handled: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,1 @@
+"""Keep secrets out of traces, logs and reports."""

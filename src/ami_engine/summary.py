@@ -1,0 +1,104 @@
+"""RunSummary: counts over the packets of a run, and a few sentences that explain them."""
+
+from collections import Counter
+from typing import Any
+
+from decision_schema.packet_v2 import PacketV2
+from decision_schema.reasons import text_of
+from decision_schema.types import Action
+
+MAX_REASONS = 1_000
+"""Different reasons that are counted apart; further ones count as ``other``."""
+
+
+class RunSummary:
+    """Folds packets: `update` with each, `get` at any time."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.events = 0
+        self.actions: Counter[str] = Counter(dict.fromkeys(Action, 0))
+        self.proposed: Counter[str] = Counter()
+        self.hold_reasons: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.bad_inputs: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
+        self.submitted = 0
+        self.canceled = 0
+        self.replaced = 0
+        self.fills: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+
+    def update(self, packet: PacketV2) -> None:
+        """Count one packet."""
+        self.steps += 1
+        self.events += packet.input.get("kind", "market") == "market"
+        decision = packet.final_action
+        self.actions[decision["action"]] += 1
+        self.proposed[packet.mdm["proposal"]["action"]] += 1
+        if decision["action"] != Action.ACT and decision["reasons"]:
+            self._count(self.hold_reasons, decision["reasons"][0])
+        for code in (packet.mismatch or {}).get("flags", ()):
+            self._count(self.remarks, code)
+        for row in packet.guards.get("refusals", ()):
+            self._count(self.refusals, row["name"])
+        bad = packet.input.get("bad")
+        if bad:
+            self._count(self.bad_inputs, bad["reason"])
+        for intent in packet.intents:
+            self.submitted += intent["op"] != "cancel"
+            self.replaced += intent["op"] == "replace"
+            self.canceled += intent["op"] == "cancel"
+        self.count_reports(packet.external["reports"])
+
+    def count_reports(self, reports: list[dict[str, Any]]) -> None:
+        """Count fills and rejections among recorded reports."""
+        for report in reports:
+            if report["type"] == "fill":
+                self.fills[report["side"]] += 1
+            elif report.get("status") == "rejected":
+                self._count(self.rejected, report.get("reason") or "no reason given")
+
+    def get(self) -> dict[str, Any]:
+        """Give the counts; most frequent first."""
+        return {
+            "steps": self.events,
+            "packets": self.steps,
+            "action_counts": {str(action): self.actions[action] for action in Action},
+            "hold_reasons": dict(self.hold_reasons.most_common()),
+            "refusals": dict(self.refusals.most_common()),
+            "bad_inputs": dict(self.bad_inputs.most_common()),
+            "orders_submitted": self.submitted,
+            "orders_replaced": self.replaced,
+            "orders_canceled": self.canceled,
+            "orders_rejected": dict(self.rejected.most_common()),
+            "fills": sum(self.fills.values()),
+            "fills_by_side": {"buy": self.fills["buy"], "sell": self.fills["sell"]},
+        }
+
+    def explain(self) -> list[str]:
+        """Say in words what became of the events, above all where nothing traded."""
+        lines = []
+        acts = self.proposed[Action.ACT]
+        if self.steps == 0:
+            return ["The source gave no event: nothing could be decided."]
+        if acts == 0:
+            lines.append(f"The model never proposed to act in {self.steps} steps.")
+        elif self.submitted == 0:
+            lines.append(f"The model proposed to act {acts} times, but no order was sent.")
+        elif not self.fills:
+            lines.append(
+                f"{self.submitted} orders were sent and none filled: no trade reached their place in the queue, "
+                "or the data has no trades or sizes to fill against."
+            )
+        if not self.fills:
+            lines += [f"{count} x {reason}: {text_of(reason)}" for reason, count in self.hold_reasons.most_common(5)]
+            lines += [f"{count} x rejected by the broker: {why}" for why, count in self.rejected.most_common(3)]
+        if self.bad_inputs:
+            total = sum(self.bad_inputs.values())
+            lines.append(f"{total} of {self.events} events could not be used: {self.bad_inputs.most_common(3)}")
+        return lines
+
+    @staticmethod
+    def _count(counter: Counter[str], key: str) -> None:
+        counter[key if key in counter or len(counter) < MAX_REASONS else "other"] += 1

@@ -1,0 +1,1 @@
+"""Writes, chains and verifies packets; knows no step."""

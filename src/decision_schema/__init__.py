@@ -1,0 +1,1 @@
+"""Contracts: the values that cross every boundary of the engine, and nothing else."""

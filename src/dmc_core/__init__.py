@@ -1,0 +1,1 @@
+"""Decision modulation: limits, guards and the one function that judges them."""

@@ -1,0 +1,1 @@
+"""Risk limits as rows of data, judged by one function."""
