@@ -1,1 +1,3 @@
 """The runtime: features, model, plan, guards, execution, trace, and the loop around them."""
+
+__version__ = "0.1.0"

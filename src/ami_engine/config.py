@@ -44,7 +44,19 @@ class RunSection(_Section, frozen=True, kw_only=True):
 
 
 class SimSection(_Section, frozen=True, kw_only=True):
-    """``[data.sim]``: the arguments of MicrostructureSim, and how many events it yields."""
+    """``[data.sim]``: the arguments of MicrostructureSim, and how many events it yields.
+
+    Args:
+        mid: Fair value at the start.
+        spread: Typical spread.
+        num_events: Events of the run.
+        tick_size: Price step.
+        lot_size: Size step.
+        levels: Levels a side.
+        interval_ms: Time between events.
+        market_id: Name of the market.
+        kind: ``binary`` (settles at 0 or 1) or ``linear``.
+    """
 
     mid: float = 0.5
     spread: float = 0.01
@@ -84,7 +96,11 @@ class BrokerSection(_Section, frozen=True, kw_only=True):
 
 
 class FeaturesSection(_Section, frozen=True, kw_only=True):
-    """``[features]``: ``sample_ms`` is the grid on which windowed features sample the state."""
+    """``[features]``
+
+    Args:
+        sample_ms: Grid on which windowed features sample the state.
+    """
 
     sample_ms: int = 1_000
 
@@ -122,7 +138,11 @@ class ExecutionSection(_Section, frozen=True, kw_only=True):
 
 
 class TraceSection(_Section, frozen=True, kw_only=True):
-    """``[trace]``: ``output_dir`` holds one folder a run."""
+    """``[trace]``
+
+    Args:
+        output_dir: Folder that holds one folder a run.
+    """
 
     output_dir: str = "./traces"
 
@@ -272,3 +292,45 @@ def apply_overrides(raw: dict[str, Any], overrides: tuple[str, ...]) -> dict[str
                 raise ConfigError(f"override {override!r}: {key} is no table")
         place[keys[-1]] = value
     return raw
+
+
+def table() -> str:
+    """Lay all settings out as Markdown for the docs: key, default, meaning from the docstrings."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for section in RunConfig.__struct_fields__:
+        default = getattr(RunConfig(), section)
+        if not isinstance(default, msgspec.Struct):
+            continue
+        lines += _rows(section, default)
+    lines += _rows("[instruments]", Instrument())
+    return "\n".join(lines)
+
+
+def _rows(place: str, section: msgspec.Struct) -> list[str]:
+    meanings = _meanings(type(section).__doc__ or "")
+    rows = []
+    for name in section.__struct_fields__:
+        value = getattr(section, name)
+        if isinstance(value, msgspec.Struct):
+            rows += _rows(f"{place}.{name}", value)
+        else:
+            shown = "none" if value is None else "false" if value is False else str(value) or '""'
+            rows.append(f"| `{place}.{name}` | {shown} | {meanings.get(name, '')} |")
+    return rows
+
+
+def _meanings(docstring: str) -> dict[str, str]:
+    """Read the meanings from the Args of a docstring."""
+    meanings: dict[str, str] = {}
+    name = ""
+    for line in docstring.partition("Args:")[2].splitlines():
+        text = line.strip()
+        head, colon, rest = text.partition(": ")
+        if colon and line.startswith("        ") and not line.startswith("            ") and head.isidentifier():
+            name = head
+            meanings[name] = rest
+        elif text and line.startswith("            ") and name:
+            meanings[name] += f" {text}"
+        elif text and not line.startswith("        "):
+            name = ""
+    return meanings

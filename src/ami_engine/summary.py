@@ -48,7 +48,7 @@ class RunSummary:
         for intent in packet.intents:
             self.submitted += intent["op"] != "cancel"
             self.replaced += intent["op"] == "replace"
-            self.canceled += intent["op"] == "cancel"
+            self.canceled += intent["op"] != "submit"
         self.count_reports(packet.external["reports"])
 
     def count_reports(self, reports: list[dict[str, Any]]) -> None:
@@ -60,7 +60,7 @@ class RunSummary:
                 self._count(self.rejected, report.get("reason") or "no reason given")
 
     def get(self) -> dict[str, Any]:
-        """Give the counts; most frequent first."""
+        """Give the counts, most frequent first; a replacement is one order submitted and one cancelled."""
         return {
             "steps": self.events,
             "packets": self.steps,
@@ -91,6 +91,8 @@ class RunSummary:
                 f"{self.submitted} orders were sent and none filled: no trade reached their place in the queue, "
                 "or the data has no trades or sizes to fill against."
             )
+        else:
+            lines.append(f"The model proposed to act {acts} times; {self.submitted} orders, {self.fills.total()} fills.")
         if not self.fills:
             lines += [f"{count} x {reason}: {text_of(reason)}" for reason, count in self.hold_reasons.most_common(5)]
             lines += [f"{count} x rejected by the broker: {why}" for why, count in self.rejected.most_common(3)]

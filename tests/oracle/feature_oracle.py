@@ -253,3 +253,14 @@ class MarkoutOracle:
             if after:
                 found.append(side * (ticks(after[0]) - ticks(price)))
         return found
+
+    def since_silence(self, seconds: int) -> list[float]:
+        """The markouts after the last pause of more than five minutes between two that came due."""
+        found = self.markouts(seconds)
+        dues = [now + seconds * 10**9 for now, *_ in self.fills[: len(found)]]
+        start = max((i for i in range(1, len(dues)) if dues[i] - dues[i - 1] > 300 * 10**9), default=0)
+        return found[start:]
+
+    def last_due(self, seconds: int) -> int:
+        """When the newest resolved fill came due."""
+        return self.fills[len(self.markouts(seconds)) - 1][0] + seconds * 10**9

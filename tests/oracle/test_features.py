@@ -285,6 +285,15 @@ def test_an_unknown_size_makes_order_flow_unknown_until_it_has_left_the_window()
     assert present == [False] * 10 + [True] * 3
 
 
+@pytest.mark.parametrize("unknown", ["bid_depth", "ask_depth"])
+def test_without_a_size_order_flow_stays_unknown_in_a_silent_market(unknown):
+    m = new_market_state(GRIDS[0], SECOND)
+    event = {"bid": 0.49, "ask": 0.51, "bid_depth": 1.0, "ask_depth": 1.0} | {unknown: None}
+    for now in (0, 1, 60 * SECOND):
+        step(m, now, now, event if now < SECOND else {})
+    assert "order_flow_imbalance" not in market_features(m)
+
+
 def test_an_empty_side_is_no_unknown_side():
     """A bid that is taken away is outflow of its size; both ends are known."""
     m = new_market_state(GRIDS[0], SECOND)
@@ -359,7 +368,7 @@ def test_pairwise_sum_equals_numpy_at_any_start(n):
 @given(
     st.lists(
         st.tuples(
-            st.one_of(st.integers(0, 3 * SECOND), st.integers(0, 40).map(lambda s: s * SECOND)),
+            st.one_of(st.integers(0, 3 * SECOND), st.integers(0, 40).map(lambda s: s * SECOND), st.just(301 * SECOND)),
             st.one_of(st.none(), st.integers(80, 120).map(lambda t: t / 200)),
             st.lists(
                 st.tuples(st.integers(40, 60).map(lambda t: t / 100), st.sampled_from([1, -1])), max_size=6
@@ -390,8 +399,9 @@ def test_markouts_equal_their_definition_at_every_prefix(steps):
             assert k.total[h] == (float(np.cumsum(found)[-1]) if found else 0.0)
             if found:
                 expected[f"markout_{seconds}_ticks"] = float(np.mean(found[-20:]))
-                if seconds in (15, 60):
-                    expected[f"adverse_{seconds}_ticks"] = -float(np.mean(found[-20:]))
+                recent = oracle.since_silence(seconds)[-20:]
+                if seconds in (15, 60) and len(recent) >= 5 and now - oracle.last_due(seconds) <= 300 * SECOND:
+                    expected[f"adverse_{seconds}_ticks"] = 0.0 - float(np.mean(recent))
         if oracle.fills:
             expected["last_fill_age_ms"] = (now - oracle.fills[-1][0]) / 1e6
         assert own == expected

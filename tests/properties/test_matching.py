@@ -92,7 +92,9 @@ class Watched:
         answer, slot = replace(self.venue, old, side, limit, lots, time_in_force, post_only, reduce_only)
         if answer == ACCEPTED:
             was = self.open.pop(old)
-            kept = slot == old and (side, limit) == (was[0], was[1]) and lots <= was[2] and time_in_force == GTC
+            kept = (
+                slot == old and (side, limit) == (was[0], was[1]) and lots <= was[2] and time_in_force == GTC
+            )
             if not kept:
                 self.queues.pop(old, None)
         self.placed(answer, slot, wanted, limit)
@@ -185,5 +187,7 @@ def test_the_same_acts_give_the_same_venue(script):
         watched = Watched()
         for name, *args in script:
             watched.act("book_" if name == "book" else name, *args)
-        ends.append(repr((watched.venue.position, watched.venue.orders, watched.venue.bids, watched.venue.asks)))
+        ends.append(
+            repr((watched.venue.position, watched.venue.orders, watched.venue.bids, watched.venue.asks))
+        )
     assert ends[0] == ends[1]

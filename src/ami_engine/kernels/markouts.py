@@ -15,7 +15,7 @@ from ami_engine.kernels.features import (
     MarketState,
     in_ticks,
 )
-from ami_engine.kernels.rolling import Ring, new_ring, ring_mean, ring_push
+from ami_engine.kernels.rolling import Ring, new_ring, pairwise_sum, ring_mean, ring_push
 from decision_schema.reasons import OK, TOO_MANY_MARKOUTS
 from decision_schema.units import NS_PER_SECOND
 
@@ -28,6 +28,10 @@ MAX_PENDING = 256
 """Fills of one market that can await their markouts."""
 WINDOW_FILLS = 20
 """Resolved fills over which a markout is averaged."""
+MIN_ADVERSE_FILLS = 5
+"""Resolved fills from which on adverse moves are a pattern."""
+ADVERSE_MEMORY_NS = 300 * NS_PER_SECOND
+"""Time after the last resolved fill when the window starts anew: a guard that trips must let go."""
 
 
 def _recent() -> list[Ring]:
@@ -48,6 +52,8 @@ class MarkoutState:
         recent: The last resolved markouts, in ticks.
         mean: Their average; nan without any.
         total: Sum of all resolved markouts of the run, in ticks.
+        resolved_ns: When the newest resolved fill was due.
+        run: Resolved fills since the last silence of more than ADVERSE_MEMORY_NS, at most 20.
         last_fill_ns: Time of the last fill; -1 = none yet.
     """
 
@@ -60,6 +66,8 @@ class MarkoutState:
     recent: list[Ring] = field(default_factory=_recent)
     mean: list[float] = field(default_factory=lambda: [NAN] * N_HORIZONS)
     total: list[float] = field(default_factory=lambda: [0.0] * N_HORIZONS)
+    resolved_ns: list[int] = field(default_factory=lambda: [0] * N_HORIZONS)
+    run: list[int] = field(default_factory=lambda: [0] * N_HORIZONS)
     last_fill_ns: int = -1
 
 
@@ -103,8 +111,13 @@ def advance_markouts(k: MarkoutState, now_ns: int, mid: float, tick_num: int, ti
     for h in range(N_HORIZONS):
         while k.done[h] < k.added:
             place = k.done[h] % MAX_PENDING
-            if k.fill_ns[place] + HORIZONS_NS[h] > now_ns:
+            due_ns = k.fill_ns[place] + HORIZONS_NS[h]
+            if due_ns > now_ns:
                 break
+            if due_ns - k.resolved_ns[h] > ADVERSE_MEMORY_NS:
+                k.run[h] = 0
+            k.run[h] = min(k.run[h] + 1, WINDOW_FILLS)
+            k.resolved_ns[h] = due_ns
             paid = in_ticks(k.price[place], tick_num, tick_den)
             markout = worth - paid if k.side[place] > 0 else paid - worth
             ring_push(k.recent[h], markout)
@@ -113,17 +126,24 @@ def advance_markouts(k: MarkoutState, now_ns: int, mid: float, tick_num: int, ti
             k.done[h] += 1
 
 
-def adverse_ticks(k: MarkoutState, horizon: int) -> float:
-    """Give how far the mid moved against our last fills, in ticks; nan without any.
+def adverse_ticks(k: MarkoutState, horizon: int, now_ns: int) -> float:
+    """Give how far the mid moved against our last fills, in ticks; nan while that is no pattern.
 
-    Formula: minus the mean of the last 20 markouts at that horizon (an index of HORIZONS_NS).
+    Formula: minus the mean of the last 20 markouts at that horizon (an index of HORIZONS_NS) since the
+    last silence of five minutes, from five of them on, and until five minutes after the newest.
 
     >>> k = MarkoutState()
-    >>> k.mean[HORIZON_15] = -1.5
-    >>> adverse_ticks(k, HORIZON_15)
-    1.5
+    >>> for _ in range(5):
+    ...     tracked = record_fill(k, 0.50, 1, 0)
+    >>> advance_markouts(k, 15_000_000_000, 0.48, 1, 100)
+    >>> adverse_ticks(k, HORIZON_15, 15_000_000_000), adverse_ticks(k, HORIZON_15, 316_000_000_000)
+    (2.0, nan)
     """
-    return 0.0 - k.mean[horizon]
+    n = k.run[horizon]
+    if n < MIN_ADVERSE_FILLS or now_ns - k.resolved_ns[horizon] > ADVERSE_MEMORY_NS:
+        return NAN
+    r = k.recent[horizon]
+    return 0.0 - pairwise_sum(r.values, r.head + r.count - n, n) / n
 
 
 def refresh_own(m: MarketState, k: MarkoutState, now_ns: int) -> None:
@@ -140,7 +160,7 @@ def refresh_own(m: MarketState, k: MarkoutState, now_ns: int) -> None:
     """
     for h in range(N_HORIZONS):
         m.features[MARKOUT_1_TICKS + h] = k.mean[h]
-    m.features[ADVERSE_15_TICKS] = adverse_ticks(k, HORIZON_15)
-    m.features[ADVERSE_60_TICKS] = adverse_ticks(k, HORIZON_60)
+    m.features[ADVERSE_15_TICKS] = adverse_ticks(k, HORIZON_15, now_ns)
+    m.features[ADVERSE_60_TICKS] = adverse_ticks(k, HORIZON_60, now_ns)
     if k.last_fill_ns >= 0:
         m.features[LAST_FILL_AGE_MS] = float(now_ns - k.last_fill_ns) / NS_IN_MS

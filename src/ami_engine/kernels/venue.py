@@ -15,9 +15,9 @@ MAX_VENUE_ORDERS = 64
 """Working orders of ours a market."""
 MAX_EXECUTIONS = MAX_LEVELS + 2 * MAX_VENUE_ORDERS
 """One call fills at most once a level and once an order, and cancels each order at most once."""
-MAX_LOTS = 2**53
+MAX_LOTS = 1 << 53
 """Sizes stay below it, so that lots are exact as floats."""
-ANY_PRICE = 2**62
+ANY_PRICE = 1 << 62
 """Limit of a buy without one; a sell has its negative."""
 
 BUY, SELL = 1, -1  # sides of orders and trades

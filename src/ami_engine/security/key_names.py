@@ -107,7 +107,7 @@ _DIGESTS = words("hash digest checksum sha crc fingerprint etag txid txhash root
 # Before a strong name these words make it a question or a number.
 _ASKING = words(
     "has is num n nb count requires require needs need use uses allow allows missing no without "
-    "show hide redact mask total max min should can did was are rotate function method event call"
+    "show hide redact mask total max min detect should can did was are rotate function method event call"
 )
 # Before "key", "session" or "sign" these words name data, not access.
 _DATA = words(
@@ -208,8 +208,8 @@ def classify(name: str) -> KeyClass:
     """
     if "".join(name.split()).casefold() in _FOREIGN:
         return KeyClass.STRONG
-    if name in ("PWD", "OLDPWD"):  # the shell's working directory
-        return KeyClass.PLAIN
+    if name in ("PWD", "OLDPWD"):  # often the shell's working directory
+        return KeyClass.SHORT
     folded = fold(name)
     parts = [part.lower() for part in _WORD.findall(folded)]
     joined = _singular("".join(parts))

@@ -2,7 +2,7 @@
 
 import re
 
-from ami_engine.security.key_names import KeyClass
+from ami_engine.security.key_names import KeyClass, key_class
 
 MARKER = "***REDACTED***"
 """What stands in the output wherever a secret stood."""
@@ -23,11 +23,15 @@ _HEX = re.compile(r"(?:0x)?(?=[A-Fa-f]*\d)(?=\d*[A-Fa-f])[0-9A-Fa-f]{20,}")
 _RUN = re.compile(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _ALNUM = re.compile(r"[A-Za-z0-9]")
 _CAMEL = re.compile(r"(?:[A-Z]?[a-z]{3,}+|[A-Z]{2,5}+|[\W_]++)++")
-_BASE58_ADDRESS = re.compile(r"[1-9A-HJ-NP-Za-km-z]{43,44}")
+# Addresses of assets: Solana; Starknet, Sui, Aptos (also with module and type); Cosmos.
+_ASSET_ADDRESS = re.compile(
+    r"[1-9A-HJ-NP-Za-km-z]{43,44}|0x[0-9A-Fa-f]{1,64}(?:::\w+)*|(?:ibc|factory)/[\w/]+"
+)
 _PIN = re.compile(r"\d{4,8}")
 _USER_PASSWORD = re.compile(r"[^\s:/]{3,}:[^\s/:]{6,}")
 _SEED_WORDS = re.compile(r"\s*(?:[a-z]{3,8}[\s,;-]{1,4}){11,23}[a-z]{3,8}\s*")
 _PLAIN_WORD = re.compile(r"[A-Za-z _-]*|[\w-]{0,15}|\w+\([^()]*\)|[\w-]*(?:sha|SHA)-?\d+")
+_MASK = re.compile(r"[*•]*|\W?(?:redacted|masked|hidden|filtered)\W?", re.IGNORECASE)
 _TICKER = re.compile(r"[A-Z0-9.]{1,8}")
 
 
@@ -74,18 +78,18 @@ def must_hide(kind: KeyClass, value: str) -> bool:
     if kind <= KeyClass.USER:
         return False
     if kind >= KeyClass.HEADER:
-        return value != ""
+        return not _MASK.fullmatch(value)
     if kind is KeyClass.SIGNATURE:
-        return MARKER in value or not _PLAIN_WORD.fullmatch(value[:200])
+        return MARKER in value or not _PLAIN_WORD.fullmatch(value[:200]) or looks_secret(value)
     if kind is KeyClass.PHRASE:
-        return not _TICKER.fullmatch(value) and value != ""
+        return not _TICKER.fullmatch(value) and not _MASK.fullmatch(value)
     if kind is KeyClass.PIN and _PIN.fullmatch(value):
         return True
     if len(value) < 8:
         return False
     if kind is KeyClass.SEED or kind is KeyClass.WORDS:
         return has_seed_words(value) or (kind is KeyClass.SEED and looks_secret(value))
-    if kind is KeyClass.ASSET and _BASE58_ADDRESS.fullmatch(value):
+    if kind is KeyClass.ASSET and _ASSET_ADDRESS.fullmatch(value):
         return False
     if kind is KeyClass.AUTH and _USER_PASSWORD.fullmatch(value[:512]):
         return looks_secret(value, 10)
@@ -105,7 +109,7 @@ _TOKENS = re.compile(
     | AIza[\w-]{35} | ya29\.[\w-]{16,} | GOCSPX-[\w-]{20,}         # Google
     | sk-(?=[\w-]{0,99}\d)[\w-]{20,} | (?:gsk|hf|xai|r8|pplx)[_-][A-Za-z0-9]{24,}  # OpenAI and kin
     | SG\.[\w-]{16,100}\.[\w-]{16,} | SK[0-9a-f]{32}(?!\w)            # SendGrid, Twilio
-    | npm_\w{30,} | pypi-[\w-]{30,} | dop_v1_\w{32,} | dapi[0-9a-f]{32} | key-[0-9a-f]{32}(?!\w)
+    | npm_\w{30,} | pypi-[\w-]{30,} | dop_v1_\w{32,} | dapi[0-9a-f]{32}
     | shp(?:at|ss|ca|pa)_\w{30,} | hvs\.[\w-]{20,} | gl(?:sa|c)_[\w=+/]{20,} | lin_api_\w{30,}
     | db-[A-Za-z0-9]{29}(?!\w) | sq0[a-z]{3}-[\w-]{22,} | PMAK-[\w-]{40,} | ntn_\w{40,}
     | \d{8,10}:[A-Za-z0-9_-]{35}(?![\w-])                          # Telegram bot
@@ -126,7 +130,10 @@ _PATHS = re.compile(
     re.VERBOSE,
 )
 # Exchange keys without a name: 64 mixed letters and digits; 64 bytes in base64.
-_BARE = re.compile(r"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9]{64}|[A-Za-z0-9+/]{86}==)(?![A-Za-z0-9+/=_-])")
+_BARE = re.compile(
+    r"(?:(?<![A-Za-z0-9+/=_-])|(?<=[a-z]=))(?:[A-Za-z0-9]{64}|[A-Za-z0-9+/]{86}==)(?![A-Za-z0-9+/=_-])"
+)
+_NAME_BEFORE = re.compile(r"([A-Za-z][\w.-]{0,40}+)[\\\"' ]{0,6}[:=][\\\"' ]{0,6}$")
 _SCHEME = re.compile(r"\b(bearer|basic)(\s{1,3}|%20)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _MIXED = re.compile(r"(?=.*\d)(?=.*[A-Za-z])|(?=.*[a-z].*[A-Z])")
 _USERINFO = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{1,30}+://)([^\s\"'<>]{1,2000}+)")
@@ -154,6 +161,9 @@ def _hide_pem(text: str) -> str:
 
 def _hide_bare(match: re.Match[str]) -> str:
     found = match[0]
+    name = _NAME_BEFORE.search(match.string, max(0, match.start() - 48), match.start())
+    if name is not None and key_class(name[1]) is KeyClass.DIGEST:
+        return found
     mixed = any(map(str.islower, found)) and any(map(str.isupper, found))
     return MARKER if mixed and any(map(str.isdigit, found)) else found
 

@@ -1,16 +1,16 @@
 """The walk over nested data: dicts, lists, texts, and what other types open up to."""
 
-import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
 from typing import Any
 
 from ami_engine.security.embedded_json import redact_json_in
 from ami_engine.security.foreign import Record, open_up
-from ami_engine.security.free_text import has_hint, hide_in_text, hides_flag_value, is_harmless
+from ami_engine.security.free_text import hide_in_text, is_harmless
 from ami_engine.security.key_names import KeyClass, key_class, words
+from ami_engine.security.named_values import says_nothing
+from ami_engine.security.neighbours import hide_neighbours
 from ami_engine.security.value_patterns import MARKER, has_seed_words, looks_secret, must_hide
 
 CYCLE = "***CYCLE***"
@@ -21,16 +21,12 @@ _MAX_TEXT = 4_000_000  # a longer text is hidden unread
 _MAX_ECHOES = 64
 _ATOMS = frozenset({int, float, bool, type(None), complex})
 _PAIR_NAMES = words("name key header k field param parameter variable var env")
-_NAME_LIKE = re.compile(r"-{0,2}[^\W\d][\w .-]{1,60}")
 
 # Decisions about dict keys whose own text holds no secret.
 _KEYS: dict[str, KeyClass] = {}
 # Short texts in which the patterns found nothing.
 _HARMLESS_TEXTS: dict[str, bool] = {}
 _CACHE_LIMIT = 4096
-
-
-_may_name = lru_cache(_CACHE_LIMIT)(has_hint)  # short names only
 
 
 def _cache(cache: dict[str, Any], key: str, value: Any) -> None:
@@ -45,12 +41,6 @@ def _hashable(value: Any) -> bool:
     except TypeError:  # the answer, not a failure
         return False
     return True
-
-
-def _as_text(value: Any) -> str | None:
-    if type(value) is bytes and len(value) <= 4096:
-        return value.decode("latin-1")
-    return value if type(value) is str else None
 
 
 def _next_free(key: Any, taken: Mapping[Any, Any]) -> Any:
@@ -158,11 +148,11 @@ class Walk:
     def _mapping(self, mapping: Mapping[Any, Any], outer: KeyClass, depth: int) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
         has_secret = False
-        weak: list[Any] = []
+        weak: list[tuple[Any, KeyClass]] = []
         pair_value: tuple[Any, Any] | None = None
         plain = KeyClass.PLAIN
-        quick = not self.echoes
-        known = _KEYS if quick else {}  # a key may repeat a secret found before
+        quick = not self.echoes and outer <= KeyClass.USER
+        known = _KEYS if not self.echoes else {}  # a key may repeat a secret found before
         for key, item in mapping.items():
             kind = known.get(key)
             if kind is None:
@@ -180,7 +170,9 @@ class Walk:
             elif kind >= KeyClass.SIGNATURE or kind is KeyClass.USER:
                 has_secret = has_secret or (item is not None and (type(item) is not str or bool(item)))
             elif kind > KeyClass.USER:
-                weak.append(key)
+                weak.append((key, kind))
+            elif outer is KeyClass.WEAK and key in ("r", "s"):  # the halves of an ECDSA signature
+                kind = outer
             result[key] = self.value(item, kind, depth)
         if pair_value is not None:
             self._judge_pair(result, pair_value, depth)
@@ -192,20 +184,22 @@ class Walk:
         """Class of a dict key of any type, and the key itself without secrets."""
         if type(key) is str:
             shown = self.text(key, KeyClass.PLAIN, depth)
-            kind = key_class(key)
+            kind = key_class(shown)  # of the shown name, so that a second walk agrees
             if shown == key and len(key) <= 64:
                 _cache(_KEYS, key, kind)
             return kind, shown
         if type(key) in _ATOMS:
             return KeyClass.PLAIN, key
+        if isinstance(key, Enum):
+            shown = self.value(key.value, KeyClass.PLAIN, depth)
+            names = [name for name in (key.name, key.value) if isinstance(name, str)]
+            return max(map(key_class, names), default=KeyClass.PLAIN), key if shown == key.value else MARKER
         shown = self.value(key, KeyClass.PLAIN, depth)
         if not _hashable(shown):  # a record that became a dict
             shown = MARKER
-        name = key[-1] if isinstance(key, tuple) and key else key
-        if isinstance(name, Enum):
-            name = name.value if isinstance(name.value, str) else name.name
+        name = shown[-1] if isinstance(shown, tuple) and shown else shown
         if isinstance(name, bytes):
-            name = name.decode("latin-1")
+            name = name.decode("utf-8", "surrogateescape")
         return (key_class(str.__str__(name)) if isinstance(name, str) else KeyClass.PLAIN), shown
 
     def _judge_pair(self, result: dict[Any, Any], pair_value: tuple[Any, Any], depth: int) -> None:
@@ -218,11 +212,14 @@ class Walk:
                 result[key] = self.value(item, key_class(name), depth)
                 return
 
-    def _judge_weak(self, result: dict[Any, Any], weak: Iterable[Any]) -> None:
+    def _judge_weak(self, result: dict[Any, Any], weak: list[tuple[Any, KeyClass]]) -> None:
         """Beside a secret or a user name, less is needed to take a weak name's value for one."""
-        for key in weak:
+        for key, kind in weak:
             item = result[key]
-            if isinstance(item, str) and looks_secret(item, 8):
+            if not isinstance(item, str):
+                continue
+            is_password = kind is KeyClass.SHORT and len(item) >= 4 and not says_nothing(item)
+            if item != MARKER and (is_password or looks_secret(item, 8)):
                 self._remember(item)
                 result[key] = MARKER
 
@@ -238,34 +235,9 @@ class Walk:
             if kind is KeyClass.AUTH and len(source) == 2:
                 return [MARKER, MARKER]  # ("user", "password")
         if str in types or bytes in types:
-            self._judge_neighbours(result)
+            for hidden in hide_neighbours(result):
+                self._remember(hidden)
         return result
-
-    def _judge_neighbours(self, result: list[Any]) -> None:
-        """Judge ("X-MBX-APIKEY", "...") pairs, raw header lists and argument lists."""
-        for i in range(len(result) - 1):
-            name = _as_text(result[i])
-            if not name or not _NAME_LIKE.fullmatch(name):
-                continue
-            item = _as_text(result[i + 1])
-            if not item or item == MARKER:
-                continue
-            if name.startswith("-"):
-                hide = not item.startswith("-") and hides_flag_value(name, item)
-            else:
-                hide = _may_name(name) and self._is_pair(name, item, len(result) == 2)
-            if hide:
-                self._remember(item)
-                result[i + 1] = MARKER
-
-    def _is_pair(self, name: str, item: str, alone: bool) -> bool:
-        kind = key_class(name)
-        if kind < KeyClass.SIGNATURE or not must_hide(kind, item):
-            return must_hide(kind, item)
-        if looks_secret(item, 8):
-            return True
-        # ["api_key", "secret"] lists names; a longer list may name columns.
-        return (alone and key_class(item) <= KeyClass.USER) or (" " in item and not has_hint(item[:64]))
 
     def _other(self, value: Any, kind: KeyClass, depth: int) -> Any:
         """Redact a value of a type that is not plain JSON."""

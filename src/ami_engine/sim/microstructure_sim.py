@@ -83,10 +83,10 @@ class MicrostructureSim:
         maker_fee: float = 0.0,
         taker_fee: float = 0.001,
         depth_lots: float = 20.0,
-        trade_rate: float = 0.12,
-        trade_lots: float = 10.0,
-        volatility: float = 0.06,
-        impact: float = 0.2,
+        trade_rate: float = 0.08,
+        trade_lots: float = 14.0,
+        volatility: float = 0.03,
+        impact: float = 0.15,
     ) -> None:
         self._instrument = Instrument(
             market_id=market_id,

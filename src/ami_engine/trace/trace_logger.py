@@ -1,6 +1,8 @@
 """TraceLogger: packets into a run folder, redacted, chained, flushed by rule."""
 
 import hashlib
+import re
+import weakref
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -11,10 +13,11 @@ import msgspec
 import ami_engine
 import decision_schema
 import dmc_core
+from ami_engine import clock
 from ami_engine.config import check_run_id
 from ami_engine.security.redaction import redact_secrets
 from ami_engine.trace.chain import FORMAT, ChainedFile, genesis
-from decision_schema.errors import RunExists, TraceError
+from decision_schema.errors import RunExists, TamperedTrace, TraceError
 from decision_schema.packet_v2 import PacketV2, tag_floats, untag_floats
 
 TRACES, AUDIT, MANIFEST, SUMMARY = "traces.jsonl", "audit.jsonl", "manifest.json", "summary.json"
@@ -46,14 +49,14 @@ class TraceLogger:
     Args:
         run_id: Name of the run, a plain folder name.
         output_dir: Folder that holds the runs; made where it is missing.
-        manifest: Facts of the run for manifest.json; their digest stands in the chain's first hash.
+        manifest: Facts of the run for manifest.json, whose digest stands in the chain's first hash.
         must_be_new: Refuse a run that is there already.
 
     Raises:
         ConfigError: The run id is no plain folder name.
         RunExists: The run is there and must be new.
-        TamperedTrace: The last record does not follow from the one before it.
-        TraceError: The folder cannot be written.
+        TamperedTrace: The manifest was changed, or a last record does not follow from the one before.
+        TraceError: The folder cannot be written, or its manifest is missing.
 
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -76,48 +79,78 @@ class TraceLogger:
         check_run_id(run_id)
         self.run_id = run_id
         self.run_dir = Path(output_dir) / run_id
-        facts = dict(manifest or {})
+        facts = tag_floats(redact_secrets(dict(manifest or {})))
         try:
             existing = (self.run_dir / MANIFEST).exists() or (self.run_dir / TRACES).exists()
             if existing and must_be_new:
                 raise RunExists(f"run folder {self.run_dir} exists: give another run_id or output_dir")
             self.run_dir.mkdir(parents=True, exist_ok=True)
-            self.first_head = self._first_head(facts, existing)
+            if not existing:
+                self._write_whole(MANIFEST, _new_manifest(run_id, facts))
+            self.first_head = first_head(read_manifest(self.run_dir))
         except OSError as error:
             raise TraceError(f"run folder {self.run_dir} cannot be written: {error.strerror}") from None
         self._traces = ChainedFile(self.run_dir / TRACES, self.first_head)
-        self._audit = ChainedFile(self.run_dir / AUDIT, self.first_head)
+        try:
+            self._audit = ChainedFile(self.run_dir / AUDIT, self.first_head)
+        except TraceError:
+            self._traces.close()
+            raise
+        self._close_at_end = weakref.finalize(self, _close_both, self._traces, self._audit)
         self._encoder = msgspec.json.Encoder()
         for file in (self._traces, self._audit):
             if file.torn_bytes:
                 self.audit({"kind": "torn_line_cut", "file": file.path.name, "bytes": file.torn_bytes})
+        if existing:
+            self.audit(
+                {"kind": "continue", "at": clock.wall_text(), "packets": self.packets, "head": self.head}
+            )
 
     def log_packet(self, packet: PacketV2 | Mapping[str, Any]) -> None:
         """Redact a packet, store it chained, and hand it to the operating system.
 
+        A key that two fields would share, also ``h``, which is the chain's, is numbered: ``h#2``.
+
         Raises:
-            TraceError: It is neither a PacketV2 nor a dict, or an empty one.
+            TraceError: It is neither a PacketV2 nor a dict, or an empty one; or it cannot be written.
         """
         if isinstance(packet, PacketV2):
-            raw: Any = packet.to_dict()
-        elif isinstance(packet, Mapping):
-            raw = dict(packet)
-        else:
+            packet = packet.to_dict()
+        elif not isinstance(packet, Mapping):
             raise TraceError(f"log_packet got a {type(packet).__name__}: give a PacketV2 or a dict")
-        raw.pop("h", None)
-        if not raw:
-            raise TraceError("log_packet got an empty dict: a record needs at least one field")
-        self._traces.append(self._encoder.encode(tag_floats(redact_secrets(raw))))
+        self._traces.append(self._encode(packet))
         self._traces.flush()
 
     def append(self, packet: PacketV2) -> None:
         """Store a packet that the loop made: its parts were redacted and tagged when they entered."""
-        self._traces.append(self._encoder.encode(packet.to_dict()))
+        raw = packet.to_dict()
+        try:
+            body = self._encoder.encode(raw)
+        except (TypeError, ValueError, RecursionError):  # something foreign came along
+            body = self._encode(raw)
+        self._traces.append(body)
 
     def audit(self, record: Mapping[str, Any]) -> None:
-        """Store an act or event of the run: start, stop, what an operator did; on disk when it returns."""
-        self._audit.append(self._encoder.encode(tag_floats(redact_secrets(dict(record)))))
+        """Store an act or event of the run: start, stop, what an operator did; kept when it returns."""
+        self._audit.append(self._encode(record))
         self._audit.flush()
+
+    def _encode(self, record: Mapping[str, Any]) -> bytes:
+        """Redact a record and encode it as one JSON object that leaves the key ``h`` to the chain."""
+        if not record:
+            raise TraceError("an empty record cannot be stored: give at least one field")
+        plain = tag_floats(redact_secrets(record))
+        if not isinstance(plain, dict):  # it could not even be read, and is hidden whole
+            plain = {"hidden": plain}
+        if "h" in plain:
+            free = "h#2"
+            while free in plain:
+                free += "#2"
+            plain = {free if key == "h" else key: item for key, item in plain.items()}
+        try:
+            return self._encoder.encode(plain)
+        except (ValueError, RecursionError) as error:
+            raise TraceError(f"a record cannot be stored as JSON: {error}") from None
 
     @property
     def packets(self) -> int:
@@ -142,9 +175,8 @@ class TraceLogger:
         self._write_whole(SUMMARY, pretty_json(redact_secrets(dict(summary))))
 
     def close(self) -> None:
-        """Flush and close both logs."""
-        self._traces.close()
-        self._audit.close()
+        """Flush and close both logs; a logger that is let go closes itself."""
+        self._close_at_end()
 
     def __enter__(self) -> "TraceLogger":
         return self
@@ -152,43 +184,74 @@ class TraceLogger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _first_head(self, facts: dict[str, Any], existing: bool) -> bytes:
-        file = self.run_dir / MANIFEST
-        if existing and file.exists():
-            bound = read_manifest(self.run_dir)["chain"]
-        else:
-            body = msgspec.json.encode(tag_floats(facts), order="deterministic")
-            bound = {
-                "format": FORMAT,
-                "run_id": self.run_id,
-                "code_sha256": code_hash(),
-                "config_sha256": hashlib.sha256(body).hexdigest(),
-                "previous_head": "",
-            }
-            self._write_whole(MANIFEST, pretty_json({"chain": bound, **facts}))
-        return genesis(bound["run_id"], bound["code_sha256"], bound["config_sha256"], bound["previous_head"])
-
     def _write_whole(self, name: str, body: bytes) -> None:
         part = self.run_dir / f"{name}.part"
-        part.write_bytes(body)
-        part.replace(self.run_dir / name)
+        try:
+            part.write_bytes(body)
+            part.replace(self.run_dir / name)
+        except OSError as error:
+            raise TraceError(f"{self.run_dir / name} cannot be written: {error.strerror}") from None
+
+
+def _close_both(traces: ChainedFile, audit: ChainedFile) -> None:
+    try:
+        traces.close()
+    finally:
+        audit.close()
+
+
+_DIGEST = re.compile(rb'"manifest_sha256": "[0-9a-f]{64}"')
+_NO_DIGEST = b'"manifest_sha256": "%s"' % (b"0" * 64)
+
+
+def manifest_digest(raw: bytes) -> str:
+    """Give the SHA-256 of a manifest file in which its own digest reads 64 zeros."""
+    return hashlib.sha256(_DIGEST.sub(_NO_DIGEST, raw, count=1)).hexdigest()
+
+
+def _new_manifest(run_id: str, facts: dict[str, Any]) -> bytes:
+    if "chain" in facts:
+        raise TraceError("manifest: the key 'chain' is taken, give the fact another name")
+    chain = {
+        "format": FORMAT,
+        "run_id": run_id,
+        "code_sha256": code_hash(),
+        "manifest_sha256": "0" * 64,
+        "previous_head": "",
+    }
+    raw = pretty_json({"chain": chain, **facts})
+    return raw.replace(_NO_DIGEST, b'"manifest_sha256": "%s"' % manifest_digest(raw).encode(), 1)
 
 
 def read_manifest(run_dir: Path) -> dict[str, Any]:
     """Read a run's manifest.
 
     Raises:
-        TraceError: It is missing or no manifest.
+        TraceError: It is missing, no manifest, or of an unknown format.
+        TamperedTrace: It is not as it was written.
     """
     file = run_dir / MANIFEST
     try:
-        manifest: Any = untag_floats(msgspec.json.decode(file.read_bytes()))
+        raw = file.read_bytes()
+        manifest: Any = untag_floats(msgspec.json.decode(raw))
     except OSError:
         raise TraceError(f"{run_dir} is no run folder: it has no {MANIFEST}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TraceError(f"{file} is no JSON: {error}") from None
-    keys = ("run_id", "code_sha256", "config_sha256", "previous_head")
-    bound = manifest.get("chain") if isinstance(manifest, dict) else None
-    if not isinstance(bound, dict) or not all(isinstance(bound.get(key), str) for key in keys):
-        raise TraceError(f"{file} does not say how its chain begins: it was changed")
+    chain = manifest.get("chain") if isinstance(manifest, dict) else None
+    if not isinstance(chain, dict) or not all(isinstance(chain.get(key), str) for key in _CHAIN_KEYS):
+        raise TraceError(f"{file} does not say how its chain begins: it was changed, or is no manifest")
+    if chain["format"] != FORMAT:
+        raise TraceError(f"{file}: format {chain['format']!r} is unknown: this version reads {FORMAT}")
+    if chain["manifest_sha256"] != manifest_digest(raw):
+        raise TamperedTrace(f"{file}: it is not as it was written when the run began")
     return dict(manifest)
+
+
+_CHAIN_KEYS = ("format", "run_id", "code_sha256", "manifest_sha256", "previous_head")
+
+
+def first_head(manifest: Mapping[str, Any]) -> bytes:
+    """Give the hash that stands before the first record of both logs."""
+    chain = manifest["chain"]
+    return genesis(chain["run_id"], chain["code_sha256"], chain["manifest_sha256"], chain["previous_head"])

@@ -1,15 +1,14 @@
 """Verify a run: every record follows from the one before it, and none is missing at the end."""
 
-import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ami_engine.trace.chain import genesis, link, open_line
-from ami_engine.trace.trace_logger import AUDIT, MANIFEST, TRACES, read_manifest
+from ami_engine.trace.chain import link, open_line
+from ami_engine.trace.trace_logger import AUDIT, TRACES, first_head, read_manifest
 from decision_schema.errors import TamperedTrace, TraceError
-from decision_schema.packet_v2 import tag_floats
 
 
 class Verified(NamedTuple):
@@ -29,43 +28,65 @@ class Verified(NamedTuple):
 
 
 def verify(run_dir: str | Path) -> Verified:
-    """Check a run's manifest, both logs, and their lengths.
+    """Check a run's manifest, both logs, and the lengths that its audit tells.
 
     Raises:
         TamperedTrace: The first record that was changed, moved, cut or is missing, by its line.
         TraceError: It is no run folder.
     """
     folder = Path(run_dir)
-    manifest = read_manifest(folder)
-    bound = manifest.pop("chain")
-    facts = msgspec.json.encode(tag_floats(manifest), order="deterministic")
-    if hashlib.sha256(facts).hexdigest() != bound["config_sha256"]:
-        raise TamperedTrace(f"{folder / MANIFEST}: its facts are not those that the run began with")
-    first = genesis(bound["run_id"], bound["code_sha256"], bound["config_sha256"], bound["previous_head"])
-    packets, head, _ = _follow(folder / TRACES, first)
-    audits, _, last = _follow(folder / AUDIT, first)
-    end = msgspec.json.decode(last) if last else {}
-    closed = end.get("kind") == "stop"
-    if closed and (end.get("packets"), end.get("head")) != (packets, head.hex()):
-        raise TamperedTrace(f"{folder / TRACES}: {packets} records, but the run ended with {end.get('packets')}")
-    return Verified(packets, audits, closed, head.hex())
+    first = first_head(read_manifest(folder))
+    audits, closed = 0, False
+    told: dict[int, str] = {}  # how many packets there were when the run stopped or went on: their head
+    for audits, body, _ in _records(folder / AUDIT, first):
+        act = _decode(folder / AUDIT, audits, body)
+        closed = act.get("kind") == "stop"
+        if act.get("kind") in ("stop", "continue"):
+            packets, head = act.get("packets"), act.get("head")
+            if not isinstance(packets, int) or not isinstance(head, str):
+                raise TamperedTrace(
+                    f"{folder / AUDIT}: line {audits}: it does not tell how many records there were"
+                )
+            told[packets] = head
+    packets, head = 0, first.hex()
+    for packets, _, link_hash in _records(folder / TRACES, first):
+        head = link_hash.hex()
+        if told.get(packets, head) != head:
+            raise TamperedTrace(
+                f"{folder / TRACES}: line {packets}: its hash is not the one on record in {AUDIT}: "
+                "it or a line before it was changed and the chain made anew"
+            )
+    last = max(told, default=0)
+    if packets < last:
+        raise TamperedTrace(
+            f"{folder / TRACES}: line {packets + 1} is missing: {AUDIT} tells of {last} records"
+        )
+    if closed and packets > last:
+        raise TamperedTrace(f"{folder / TRACES}: line {last + 1} came after the end of the run")
+    return Verified(packets, audits, closed, head)
 
 
-def _follow(path: Path, head: bytes) -> tuple[int, bytes, bytes]:
-    """Follow one log; return its number of lines, its head and its last body."""
-    count, body = 0, b""
+def _records(path: Path, head: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Follow one log: number, body and hash of each line."""
+    number = 0
     try:
         with path.open("rb") as file:
-            for line in file:
-                count += 1
+            for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     raise TamperedTrace("it is torn: the run was killed while it wrote, or it was cut")
                 body, found = open_line(line)
                 head = link(head, body)
                 if head != found:
                     raise TamperedTrace("it does not follow from the one before it")
+                yield number, body, head
     except TamperedTrace as error:
-        raise TamperedTrace(f"{path}: line {count}: {error}") from None
+        raise TamperedTrace(f"{path}: line {number}: {error}") from None
     except OSError:
         raise TraceError(f"{path} cannot be read: it was removed, or this is no run") from None
-    return count, head, body
+
+
+def _decode(path: Path, number: int, body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise TamperedTrace(f"{path}: line {number}: it is no JSON object") from None

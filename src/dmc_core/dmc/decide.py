@@ -280,7 +280,8 @@ def _clamp(leg: Leg, base: float, worst: _Worst, context: GuardContext, limits: 
     if loss > 0.0:
         most = min(most, limits[_MAX_MARKET] / loss, (limits[_MAX_TOTAL] - context.other_exposure) / loss)
     room = most - leg.side * base
-    if not (math.isfinite(room) and room < leg.size):
+    fits = room + FLAT_TOLERANCE * abs(most) >= leg.size
+    if fits or not (math.isfinite(room) and math.isfinite(leg.size)):
         return
     if leg.lot > 0.0:
         room = math.floor(room / leg.lot + FLAT_TOLERANCE) * leg.lot

@@ -25,8 +25,8 @@ def explain(results: Sequence[GuardResult]) -> list[str]:
     ... ]
     >>> for line in explain(rows):
     ...     print(line)
-    spread_bps   600 bps    limit 500  margin -100  breach  HOLD: the spread is above the limit
-    depth        100 units  limit 1    margin 99    pass
+    spread_bps  600 bps    limit 500  margin -100  breach  HOLD: the spread is above the limit
+    depth       100 units  limit 1    margin 99    pass
     1 off
     """
     shown = sorted((row for row in results if row.verdict not in _SILENT), key=_rank)

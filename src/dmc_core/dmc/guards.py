@@ -260,7 +260,7 @@ def guard_result(
         verdict=VERDICTS[verdict],
         value=value if known else None,
         limit=limit,
-        margin=guard.sign * (limit - value) if known else None,
+        margin=guard.sign * (limit - value) + 0.0 if known else None,  # + 0.0: no minus zero
         unit=OBSERVED[VALUE_SLOT[slot]].unit,
         refuses=refuses,
         severity=Action.HOLD if verdict == UNKNOWN else guard.severity,

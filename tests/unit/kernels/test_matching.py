@@ -62,7 +62,9 @@ def market(bids=BIDS, asks=ASKS, **fields):
 
 def drain(venue):
     """Return (slot, ticks, lots, maker) of what happened, and forget it."""
-    done = [(e.slot, e.ticks, e.lots, e.maker) for e in venue.executions[: venue.n_executions] if e.kind == FILL]
+    done = [
+        (e.slot, e.ticks, e.lots, e.maker) for e in venue.executions[: venue.n_executions] if e.kind == FILL
+    ]
     venue.n_executions = 0
     return done
 
@@ -455,7 +457,11 @@ def test_replacing_keeps_the_place_only_at_the_price_and_no_larger(ticks, lots, 
     show(venue, bids=((50, 30), (49, 20)))
     answer, new = replace(venue, slot, BUY, ticks, lots, time_in_force, False, False)
     assert answer == ACCEPTED
-    assert (venue.orders[new].state, venue.orders[new].lots, venue.orders[new].queue_ahead) == (WORKING, lots, ahead)
+    assert (venue.orders[new].state, venue.orders[new].lots, venue.orders[new].queue_ahead) == (
+        WORKING,
+        lots,
+        ahead,
+    )
     assert venue.bids.n_orders == 1
 
 

@@ -1,5 +1,6 @@
 """The keyed draws: known values, the right shape, and no influence of one on another."""
 
+import itertools
 import math
 
 import pytest
@@ -69,7 +70,7 @@ def test_first_draws_of_consecutive_keys_are_uniform():
 
 
 def test_neighbours_are_uncorrelated(uniforms):
-    products = sum((a - 0.5) * (b - 0.5) for a, b in zip(uniforms, uniforms[1:], strict=False))
+    products = sum((a - 0.5) * (b - 0.5) for a, b in itertools.pairwise(uniforms))
     assert abs(products / N * 12) < 5 / math.sqrt(N)
 
 

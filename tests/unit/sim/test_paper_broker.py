@@ -11,7 +11,13 @@ from decision_schema.events import Event, Fill, Order, OrderUpdate, decode_event
 from decision_schema.instruments import Instrument
 
 CENTS = Instrument(
-    market_id="M", tick_size="0.01", lot_size="1", price_max=10.0, maker_fee=0.0, taker_fee=0.001, min_size=1.0
+    market_id="M",
+    tick_size="0.01",
+    lot_size="1",
+    price_max=10.0,
+    maker_fee=0.0,
+    taker_fee=0.001,
+    min_size=1.0,
 )
 
 
@@ -31,7 +37,14 @@ def see(broker, now_ns=1_000, market_id="M", **parts):
 
 
 def order(name="A", side="buy", price=0.50, size=5.0, **terms) -> Order:
-    return Order(client_order_id=name, market_id=terms.pop("market_id", "M"), side=side, price=price, size=size, **terms)
+    return Order(
+        client_order_id=name,
+        market_id=terms.pop("market_id", "M"),
+        side=side,
+        price=price,
+        size=size,
+        **terms,
+    )
 
 
 def sold(price, size):
@@ -69,7 +82,10 @@ def test_a_taking_order_is_told_filled_and_pays(broker):
     assert (update.status, update.filled_size) == ("filled", 10.0)
     assert update.avg_price == pytest.approx(0.522)
     fills = broker.process_fills(0)
-    assert [(f.price, f.size, f.liquidity_side) for f in fills] == [(0.52, 8.0, "taker"), (0.53, 2.0, "taker")]
+    assert [(f.price, f.size, f.liquidity_side) for f in fills] == [
+        (0.52, 8.0, "taker"),
+        (0.53, 2.0, "taker"),
+    ]
     assert fills[0].fee == pytest.approx(0.52 * 8 * 0.001)
 
 
@@ -194,7 +210,10 @@ def test_cancel_all_of_one_market_or_of_all(broker):
     for name, market_id in (("A", "M"), ("B", "N"), ("C", "M")):
         broker.submit_order(order(name, market_id=market_id))
     broker.cancel_all("M")
-    assert [(u.client_order_id, u.status) for u in broker.process_fills(0)] == [("A", "canceled"), ("C", "canceled")]
+    assert [(u.client_order_id, u.status) for u in broker.process_fills(0)] == [
+        ("A", "canceled"),
+        ("C", "canceled"),
+    ]
     broker.cancel_all()
     assert [u.client_order_id for u in broker.process_fills(0)] == ["B"]
 
@@ -303,7 +322,9 @@ def test_cash_and_position_are_those_of_the_fills():
             side = "buy" if n % 2 else "sell"
             price = [bid, ask, None, round(bid - 0.002, 3)][ids % 4]
             terms = {"time_in_force": ["GTC", "IOC", "FOK"][ids % 5 % 3], "reduce_only": ids % 7 == 0}
-            new = Order(client_order_id=f"{ids}", market_id="SIM", side=side, price=price, size=ids % 9 + 1.0, **terms)
+            new = Order(
+                client_order_id=f"{ids}", market_id="SIM", side=side, price=price, size=ids % 9 + 1.0, **terms
+            )
             limits[new.client_order_id], open_size[new.client_order_id] = new, Fraction(new.size)
             broker.submit_order(new)
         if n % 11 == 0:

@@ -1,0 +1,88 @@
+"""From a RunConfig to a wired run: the only file that knows the concrete sources and brokers."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ami_engine.config import RunConfig
+from ami_engine.loop.run_loop import Progress, run_loop
+from ami_engine.mdm.decision_engine import load_object
+from ami_engine.ports import Broker, MarketDataSource
+from ami_engine.sim.microstructure_sim import MicrostructureSim
+from ami_engine.sim.paper_broker import PaperBroker
+from ami_engine.sim.synthetic_source import SyntheticSource
+from decision_schema.errors import ConfigError
+
+def run_config(config: RunConfig, progress: Progress | None = None) -> dict[str, Any]:
+    """Run what a config describes and return its summary.
+
+    Raises:
+        ConfigError: The mode and its parts do not go together, or a part cannot be loaded.
+    """
+    source, broker = make_source(config), make_broker(config)
+    _check_mode(config, source, broker)
+    return run_loop(source, broker, config=config, progress=progress)
+
+
+def make_source(config: RunConfig) -> MarketDataSource:
+    """Make the source of ``[data]``."""
+    section = config.data
+    if section.source != "sim":
+        source = _made(section.source, section.params, "data.source")
+        if not isinstance(source, MarketDataSource):
+            raise ConfigError(f"config: data.source gave a {type(source).__name__}: give a MarketDataSource")
+        return source
+    if section.params:
+        raise ConfigError("config: data.params goes with a source of your own; the simulator takes [data.sim]")
+    arguments = {name: getattr(section.sim, name) for name in section.sim.__struct_fields__}
+    num_events = arguments.pop("num_events")
+    return SyntheticSource(MicrostructureSim(**arguments), num_events=num_events)
+
+
+def make_broker(config: RunConfig) -> Broker:
+    """Make the broker of ``[broker]``."""
+    section = config.broker
+    if section.broker != "paper":
+        broker = _made(section.broker, section.params, "broker.broker")
+        if not isinstance(broker, Broker):
+            raise ConfigError(f"config: broker.broker gave a {type(broker).__name__}: give a Broker")
+        return broker
+    if section.params:
+        raise ConfigError("config: broker.params goes with a broker of your own; the paper broker takes none")
+    return PaperBroker()
+
+
+def _made(text: str, params: dict[str, Any], place: str) -> object:
+    """Call the class or function that ``module:name`` names."""
+    factory = load_object(text)
+    if not callable(factory):
+        raise ConfigError(f"config: {place} {text!r} is no class or function")
+    try:
+        return factory(**params)
+    except TypeError as error:
+        raise ConfigError(f"config: {place} {text!r} does not take these params: {error}") from None
+
+
+def _check_mode(config: RunConfig, source: MarketDataSource, broker: Broker) -> None:
+    """Refuse a mode that its parts contradict, above all real orders where none are meant."""
+    mode, live = config.run.mode, broker.capabilities().live
+    if live and mode != "live":
+        raise ConfigError(f"config: run.mode is {mode!r} but broker {config.broker.broker!r} sends real orders")
+    if mode == "live" and not live:
+        raise ConfigError("config: run.mode is 'live' but the broker is not live: give one in [broker]")
+    if mode in ("sim", "backtest") and source.live:
+        raise ConfigError(f"config: run.mode is {mode!r} but the source is live: use 'paper' or 'live'")
+    if mode != "sim" and config.data.source == "sim":
+        raise ConfigError(f"config: run.mode is {mode!r} but data.source is the simulator: give one in [data]")
+
+
+def with_run(config: RunConfig, **changes: Any) -> RunConfig:
+    """Give a config with changed ``[run]`` settings, ``output_dir`` among them; None changes nothing."""
+    changes = {name: value for name, value in changes.items() if value is not None}
+    output_dir = changes.pop("output_dir", None)
+    if output_dir is not None:
+        config = msgspec.structs.replace(
+            config, trace=msgspec.structs.replace(config.trace, output_dir=str(Path(output_dir)))
+        )
+    return msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, **changes))

@@ -1,0 +1,94 @@
+"""The verbs of ``mdm`` and how their errors end."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from ami_engine import __version__
+from decision_schema.errors import ConfigError, ContractError, MdmError, RunExists
+
+app = cyclopts.App(
+    name="mdm",
+    help="Market decision models: every decision guarded, explained and replayable.",
+    version=__version__,
+)
+
+OutputDir = Annotated[Path | None, Parameter(name=["--output-dir", "-o"], help="Folder that holds the runs.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the summary as JSON, and nothing else.")]
+Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress.")]
+
+
+@app.command
+def demo(
+    *,
+    events: Annotated[int, Parameter(help="Events of the simulated market.")] = 5_000,
+    seed: Annotated[int, Parameter(help="Seed of every chance.")] = 0,
+    run_id: Annotated[str | None, Parameter(help="Name of the run.")] = None,
+    output_dir: OutputDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Trade a simulated market and explain three decisions."""
+    from ami_engine.cli.demo import run_demo
+
+    return run_demo(events, seed, run_id, output_dir, json=json, quiet=quiet)
+
+
+@app.command(name="run")
+def run_file(
+    *,
+    config: Annotated[Path, Parameter(name=["--config", "-c"], help="TOML file of the run.")],
+    override: Annotated[
+        tuple[str, ...], Parameter(name="--set", negative="", help="Override a setting: a.b=value. Repeatable.")
+    ] = (),
+    run_id: Annotated[str | None, Parameter(help="Name of the run.")] = None,
+    steps: Annotated[int | None, Parameter(help="Most events.")] = None,
+    seed: Annotated[int | None, Parameter(help="Seed of every chance.")] = None,
+    dry_run: Annotated[bool | None, Parameter(help="Everything but sending orders.")] = None,
+    output_dir: OutputDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Run what a config file describes."""
+    from ami_engine.assembly import with_run
+    from ami_engine.cli.demo import run_and_print
+    from ami_engine.config import load_config
+
+    loaded = load_config(config, override)
+    loaded = with_run(
+        loaded, run_id=run_id, steps=steps, seed=seed, dry_run=dry_run, output_dir=output_dir
+    )
+    return run_and_print(loaded, json=json, quiet=quiet)
+
+
+@app.command
+def verify(run_dir: Annotated[Path, Parameter(help="Folder of the run.")], *, json: Json = False) -> int:
+    """Check that no record of a run was changed, moved or cut."""
+    from ami_engine.cli.verify import verify_and_print
+
+    return verify_and_print(run_dir, json=json)
+
+
+def start() -> None:
+    """Parse the command line, run the verb, and end with its exit code."""
+    try:
+        code = app(result_action="return_value", exit_on_error=False)
+    except cyclopts.CycloptsError:
+        code = 2  # it has said what was wrong
+    except (ConfigError, ContractError, RunExists) as error:
+        code = _fail(error, 2)
+    except MdmError as error:
+        code = _fail(error, 1)
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: MdmError, code: int) -> int:
+    from ami_engine.security.redaction import redact_text
+
+    print(f"mdm: {redact_text(str(error))}", file=sys.stderr)  # noqa: T201 - the one line of a failure
+    return code

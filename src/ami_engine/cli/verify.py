@@ -1,0 +1,22 @@
+"""``mdm verify``."""
+
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from ami_engine.trace.verify import verify
+
+
+def verify_and_print(run_dir: Path, *, json: bool) -> int:
+    """Verify a run and say what was found; a fault raises."""
+    found = verify(run_dir)
+    console = Console(highlight=False, soft_wrap=True)
+    if json:
+        console.out(msgspec.json.encode(found._asdict()).decode(), highlight=False)
+        return 0
+    console.print(f"{run_dir}: sound. {found.packets} packets and {found.audits} audit records, each follows from the one before.")
+    if not found.closed:
+        console.print("The run has no end on record: it was killed, or it still runs.")
+    console.print(f"head {found.head}")
+    return 0
