@@ -80,7 +80,7 @@ class MicrostructureSim:
         interval_ms: int = 100,
         market_id: str = "SIM",
         kind: Literal["binary", "linear"] = "binary",
-        maker_fee: float = 0.0,
+        maker_fee: float = 0.0002,
         taker_fee: float = 0.001,
         depth_lots: float = 20.0,
         trade_rate: float = 0.08,

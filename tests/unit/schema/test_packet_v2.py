@@ -49,7 +49,15 @@ def strict(value):
 
 
 def test_positional_and_keyword_construction_agree():
-    by_place = PacketV2("r", 1, {"bid": 0.49}, {"now_ns": 5, "reports": []}, {"features": {"mid": 0.5}}, {"action": "HOLD"}, 0.25)  # fmt: skip
+    by_place = PacketV2(
+        "r",
+        1,
+        {"bid": 0.49},
+        {"now_ns": 5, "reports": []},
+        {"features": {"mid": 0.5}},
+        {"action": "HOLD"},
+        0.25,
+    )
     assert by_place == packet()
     assert PacketV2("r", 1, {}, {}, {}, {}, 0.0, {"flags": []}).mismatch == {"flags": []}
 
@@ -227,7 +235,7 @@ class Quote:
     note: object = None
 
 
-Pair = namedtuple("Pair", "a b")  # noqa: PYI024
+Pair = namedtuple("Pair", "a b")
 
 
 @pytest.mark.parametrize(
@@ -322,7 +330,9 @@ def test_any_text_can_be_stored(text):
     assert msgspec.json.decode(msgspec.json.encode(plain)) == plain
 
 
-@given(st.sets(st.one_of(st.integers(), st.text(max_size=3), st.booleans(), st.none()), max_size=6), st.randoms())
+@given(
+    st.sets(st.one_of(st.integers(), st.text(max_size=3), st.booleans(), st.none()), max_size=6), st.randoms()
+)
 def test_a_set_has_one_order(members, chance):
     shuffled = list(members)
     chance.shuffle(shuffled)

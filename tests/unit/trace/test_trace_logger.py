@@ -19,7 +19,12 @@ NAN = float("nan")
 
 
 def packet(step: int = 1, **changes) -> PacketV2:
-    fields = {"input": {"bid": 0.49}, "external": {"now_ns": 5}, "mdm": {}, "final_action": {"action": "HOLD"}}
+    fields = {
+        "input": {"bid": 0.49},
+        "external": {"now_ns": 5},
+        "mdm": {},
+        "final_action": {"action": "HOLD"},
+    }
     return PacketV2(run_id="run_1", step=step, latency_ms=0.0, **{**fields, **changes})
 
 
@@ -128,15 +133,21 @@ class Liar(dict):
 @pytest.mark.parametrize(
     ("given", "stored"),
     [
-        ({"a": NAN, "b": [float("inf"), -float("inf")]}, {"a": {"$float": "nan"}, "b": [{"$float": "inf"}, {"$float": "-inf"}]}),
-        ({"a": np.float64(0.5), "b": np.int32(2), "c": np.array([1.0, NAN]), "d": np.bool_(False)}, {"a": 0.5, "b": 2, "c": [1.0, {"$float": "nan"}], "d": False}),
+        (
+            {"a": NAN, "b": [float("inf"), -float("inf")]},
+            {"a": {"$float": "nan"}, "b": [{"$float": "inf"}, {"$float": "-inf"}]},
+        ),
+        (
+            {"a": np.float64(0.5), "b": np.int32(2), "c": np.array([1.0, NAN]), "d": np.bool_(False)},
+            {"a": 0.5, "b": 2, "c": [1.0, {"$float": "nan"}], "d": False},
+        ),
         ({1: "a", None: "b", (1, 2): "c", 2.5: "d"}, {"1": "a", "null": "b", "[1,2]": "c", "2.5": "d"}),
         ({1: "a", "1": "b"}, {"1": "a", "1#2": "b"}),
         ({"h": 0.51, "l": 0.49}, {"h#2": 0.51, "l": 0.49}),
         ({"h": 1, "h#2": 2}, {"h#2#2": 1, "h#2": 2}),
         ({"h": "ab" * 32, "a": {"h": 1}}, {"h#2": "ab" * 32, "a": {"h": 1}}),
         ({"a": "\ud800", "\udfff": 1}, {"a": "\\ud800", "\\udfff": 1}),
-        ({"a": "ä€😀\u2028\x00\n\"\\"}, {"a": "ä€😀\u2028\x00\n\"\\"}),
+        ({"a": 'ä€😀\u2028\x00\n"\\'}, {"a": 'ä€😀\u2028\x00\n"\\'}),
         ({"a": b"raw", "b": bytearray(b"raw")}, {"a": "cmF3", "b": "cmF3"}),
         ({"a": {"z", "y", "x"}}, {"a": ["x", "y", "z"]}),
         ({"a": Opaque()}, {"a": "<Opaque>"}),
@@ -147,7 +158,7 @@ class Liar(dict):
         (Liar(a=1), {"hidden": "<Liar>"}),
     ],
     ids=lambda value: None,
-)  # fmt: skip
+)
 def test_what_a_user_hands_in_becomes_strict_json(logger, given, stored):
     logger.log_packet(given)
     assert records(logger.run_dir) == [stored]
@@ -156,7 +167,11 @@ def test_what_a_user_hands_in_becomes_strict_json(logger, given, stored):
 
 @pytest.mark.parametrize("where", ["packet", "audit", "summary", "manifest"])
 def test_secrets_do_not_reach_any_file(tmp_path, where):
-    secrets = {"api_key": "k3y-9f8e7d6c5b4a", "note": "Authorization: Bearer abcDEF123456ghiJKL7890", "password": "hunter2-hunter2"}  # fmt: skip
+    secrets = {
+        "api_key": "k3y-9f8e7d6c5b4a",
+        "note": "Authorization: Bearer abcDEF123456ghiJKL7890",
+        "password": "hunter2-hunter2",
+    }
     manifest = {"config": secrets} if where == "manifest" else {}
     with TraceLogger("run_1", tmp_path, manifest=manifest) as logger:
         if where == "packet":
@@ -197,7 +212,9 @@ def test_a_huge_packet_is_stored(logger):
     assert verify(logger.run_dir).packets == 3
 
 
-@pytest.mark.skipif(not hasattr(sys, "get_int_max_str_digits"), reason="this Python writes integers of any length")
+@pytest.mark.skipif(
+    not hasattr(sys, "get_int_max_str_digits"), reason="this Python writes integers of any length"
+)
 def test_an_integer_too_long_for_a_text_is_one_line_and_no_record(logger):
     with pytest.raises(TraceError, match="cannot be stored"):
         logger.log_packet({"a": 10**10_000})
@@ -223,11 +240,26 @@ def test_append_stores_also_what_the_loop_should_not_have_let_in(logger):
     foreign = {"who": Opaque(), "half": "\ud800", "number": np.float64(0.5), "key": {None: 1}}
     logger.append(packet(final_action={"action": "ACT", "params": foreign}))
     stored = records(logger.run_dir) if logger.flush() is None else []
-    assert stored[0]["final_action"]["params"] == {"who": "<Opaque>", "half": "\\ud800", "number": 0.5, "key": {"null": 1}}  # fmt: skip
+    assert stored[0]["final_action"]["params"] == {
+        "who": "<Opaque>",
+        "half": "\\ud800",
+        "number": 0.5,
+        "key": {"null": 1},
+    }
 
 
 def test_fields_of_a_packet_may_be_of_any_type(logger):
-    logger.log_packet(PacketV2(run_id=7, step=np.int64(3), input=None, external=[NAN], mdm="x", final_action=Opaque(), latency_ms=NAN))  # fmt: skip
+    logger.log_packet(
+        PacketV2(
+            run_id=7,
+            step=np.int64(3),
+            input=None,
+            external=[NAN],
+            mdm="x",
+            final_action=Opaque(),
+            latency_ms=NAN,
+        )
+    )
     stored = records(logger.run_dir)[0]
     assert (stored["run_id"], stored["step"], stored["final_action"]) == (7, 3, "<Opaque>")
     assert repr(untag_floats(stored["latency_ms"])) == "nan"
@@ -237,7 +269,9 @@ def test_fields_of_a_packet_may_be_of_any_type(logger):
 
 
 def test_the_files_of_a_run(tmp_path):
-    with TraceLogger("run_1", tmp_path, manifest={"seed": 7, "limits": [NAN], "by": {2: "b", 10: "a"}}) as logger:
+    with TraceLogger(
+        "run_1", tmp_path, manifest={"seed": 7, "limits": [NAN], "by": {2: "b", 10: "a"}}
+    ) as logger:
         logger.audit({"kind": "start"})
         logger.log_packet(packet())
         logger.write_summary({"steps": 1, "worst": float("-inf")})
@@ -259,12 +293,30 @@ def test_a_manifest_may_not_name_the_chain(tmp_path):
 @pytest.mark.parametrize("facts", [{"a": "0" * 64}, {"manifest_sha256": "0" * 64}, {"": 1e300, "x": 1e-7}])
 def test_no_fact_confuses_the_digest(tmp_path, facts):
     TraceLogger("0" * 64, tmp_path, manifest=facts).close()
-    assert {key: value for key, value in read_manifest(tmp_path / ("0" * 64)).items() if key != "chain"} == facts
+    manifest = read_manifest(tmp_path / ("0" * 64))
+    assert {key: manifest[key] for key in manifest if key != "chain"} == facts
 
 
 @pytest.mark.parametrize(
     "run_id",
-    ["", ".", "..", ".hidden", "a/b", "../up", "a\\b", "c:", "a\n", "a\0", "x" * 129, "\ud800", "a?", 'a"', None, 7],
+    [
+        "",
+        ".",
+        "..",
+        ".hidden",
+        "a/b",
+        "../up",
+        "a\\b",
+        "c:",
+        "a\n",
+        "a\0",
+        "x" * 129,
+        "\ud800",
+        "a?",
+        'a"',
+        None,
+        7,
+    ],
 )
 def test_a_run_id_that_is_no_folder_name_is_refused(tmp_path, run_id):
     with pytest.raises(ConfigError, match="no plain folder name"):
@@ -440,6 +492,10 @@ def test_after_close_nothing_is_stored(tmp_path):
     logger = TraceLogger("run_1", tmp_path)
     logger.close()
     logger.close()
-    for call in (lambda: logger.log_packet(packet()), lambda: logger.append(packet()), lambda: logger.audit({"a": 1})):
+    for call in (
+        lambda: logger.log_packet(packet()),
+        lambda: logger.append(packet()),
+        lambda: logger.audit({"a": 1}),
+    ):
         with pytest.raises(TraceError, match="is closed"):
             call()
