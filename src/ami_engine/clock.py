@@ -30,23 +30,25 @@ def wall_text() -> str:
 class EventClock:
     """Time as the events carry it: ours where they have it, else the venue's, else one wall reading.
 
-    It never goes back: an older stamp takes the last one, and admission judges its order.
+    It never goes back: an older stamp takes the last one, and admission judges its order. The
+    wall is read only for a book, and only where no event has carried a time: in data of one's own
+    from years ago, an event that lost its time must not make all that follows look old.
     """
 
     live = False
 
     def __init__(self) -> None:
         self._last: UnixNs = 0
+        self._carried = False
 
     def stamp(self, event: Event) -> UnixNs:
-        """Give the time of the step that takes this event."""
-        if event.received_ns is not None:
-            now = event.received_ns
-        elif event.ts_ns is not None:
-            now = event.ts_ns
-        else:
-            now = wall_ns()
-        self._last = max(self._last, now)
+        """Give the time of the step that takes this event; 0 = none is known yet."""
+        carried = event.ts_ns if event.received_ns is None else event.received_ns
+        if carried is not None:
+            self._carried = True
+            self._last = max(self._last, carried)
+        elif not self._carried and event.bad is None and event.has_book:
+            self._last = max(self._last, wall_ns())
         return self._last
 
 

@@ -56,6 +56,13 @@ class SimSection(_Section, frozen=True, kw_only=True):
         interval_ms: Time between events.
         market_id: Name of the market.
         kind: ``binary`` (settles at 0 or 1) or ``linear``.
+        maker_fee: Fee of a resting fill as a part of its value.
+        taker_fee: Fee of a taking fill as a part of its value.
+        depth_lots: Mean size of a level, in lots.
+        trade_rate: Probability that an event carries a trade.
+        trade_lots: Mean size of a trade, in lots.
+        volatility: Of the fair value without trades, in spreads per square root of a second.
+        impact: What a trade moves the fair value its own way, in spreads.
     """
 
     mid: float = 0.5
@@ -67,6 +74,13 @@ class SimSection(_Section, frozen=True, kw_only=True):
     interval_ms: int = 100
     market_id: str = "SIM"
     kind: Literal["linear", "binary"] = "binary"
+    maker_fee: float = 0.0002
+    taker_fee: float = 0.001
+    depth_lots: float = 20.0
+    trade_rate: float = 0.08
+    trade_lots: float = 14.0
+    volatility: float = 0.03
+    impact: float = 0.15
 
 
 class DataSection(_Section, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ raises: what is wrong with the input becomes ``Event.bad``, with the value that 
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
@@ -227,11 +227,15 @@ def _number(value: object, field: str) -> float:
             raise _Reject(field)
         try:
             value = float(value)
-        except OverflowError:
+        except (OverflowError, ValueError):  # beyond a float; a signalling NaN
             raise _Reject(field) from None
     if not math.isfinite(value):
         raise _Reject(field)
     return value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _size(value: object, field: str) -> float:
@@ -247,13 +251,12 @@ def _time(raw: Mapping[Any, Any], stem: str) -> UnixNs | None:
         value = raw.get(field)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, Real | Decimal):
-            raise _Reject(field)
-        if not isinstance(value, int):
-            _number(value, field)
         # Whole numbers stay exact; a float of milliseconds is good to its own precision.
-        exact = value if isinstance(value, int | Decimal) else Decimal(float(value))
-        stamp = int(exact * scale)
+        if _is_whole(value):
+            stamp = int(value) * scale
+        else:
+            number = _number(value, field)
+            stamp = int((value if isinstance(value, Decimal) else Decimal(number)) * scale)
         if not 0 <= stamp <= MAX_NS:
             raise _Reject(field)
         return stamp
@@ -300,13 +303,19 @@ def _trades(value: object) -> tuple[Trade, ...]:
         if not isinstance(side, str | None) or side not in _SIDES:
             raise _Reject("trades")
         stamp = item.get("ts_ns", item.get("ts"))
-        if stamp is not None and (isinstance(stamp, bool) or not isinstance(stamp, int) or not 0 <= stamp <= MAX_NS):
-            raise _Reject("trades")
+        if stamp is not None:
+            stamp = _count(stamp, "trades")
         size = _size(item.get("size"), "trades")
         if size == 0.0:
             raise _Reject("trades")
         trades.append(Trade(_number(item.get("price"), "trades"), size, _SIDES[side], stamp))
     return tuple(trades)
+
+
+def _count(value: Any, field: str) -> int:
+    if not _is_whole(value) or not 0 <= value <= MAX_NS:
+        raise _Reject(field)
+    return int(value)
 
 
 def _text(value: object, field: str) -> str:
@@ -316,7 +325,7 @@ def _text(value: object, field: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise _Reject(field) from None
-    return value
+    return str.__str__(value)
 
 
 def _optional(raw: Mapping[Any, Any], parts: dict[str, Any], field: str, read: Any) -> None:
@@ -360,14 +369,13 @@ def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> 
         head["received_ns"] = _time(raw, "received")
         stamp = _time(raw, "ts")
         head["ts_ns"] = None if stamp is None else min(max(0, stamp + clock_offset_ns), MAX_NS)
-        seq = raw.get("seq")
-        if seq is not None:
-            if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq <= MAX_NS:
-                raise _Reject("seq")  # noqa: TRY301 - one exit for every bad field
-            head["seq"] = seq
+        if raw.get("seq") is not None:
+            head["seq"] = _count(raw["seq"], "seq")
         return Event(**head, **_parts(raw))
     except _Reject as reject:
         return Event(**head, bad=Bad(reject.reason, raw))
+    except Exception:  # noqa: BLE001 - code of a foreign mapping or number failed
+        return Event(**head, bad=Bad("invalid_input:event", raw))
 
 
 def _parts(raw: Mapping[Any, Any]) -> dict[str, Any]:
@@ -434,36 +442,66 @@ def decode_report(raw: object, client_order_id: str = "", market_id: str = "") -
         return OrderUpdate(client_order_id=client_order_id, status="live")
     if isinstance(raw, OrderUpdate | Fill | Funding | Settlement | Transfer | Correction):
         fields: dict[str, Any] = {name: getattr(raw, name) for name in raw.__struct_fields__}
-        tag = raw.__struct_config__.tag
+        tag: Any = raw.__struct_config__.tag
     elif isinstance(raw, Mapping):
-        fields = {key: value for key, value in raw.items() if isinstance(key, str)}
+        fields = {key: value for key, value in raw.items() if isinstance(key, str) and value is not None}
         tag = fields.pop("type", None)
         if tag is None:
             tag = "fill" if "fill_id" in fields else "order"
     else:
         raise ContractError(f"a broker answered a {type(raw).__name__}: return None, a dict or an OrderUpdate")
-    kind = {cls.__struct_config__.tag: cls for cls in (OrderUpdate, Fill, Funding, Settlement, Transfer, Correction)}.get(tag)
+    kind = _REPORTS.get(tag) if isinstance(tag, str) else None
     if kind is None:
-        raise ContractError(f"a broker reported type {tag!r}: give order, fill, funding, settlement, transfer or correction")
+        raise ContractError(f"a broker reported type {_shown(tag)}: give one of {', '.join(_REPORTS)}")
     if kind in (OrderUpdate, Fill):
         fields.setdefault("client_order_id", client_order_id)
     if "market_id" in kind.__struct_fields__:
         fields.setdefault("market_id", market_id)
     if kind is OrderUpdate:
-        status = str(fields.get("status", "")).lower()
-        if status not in _STATUS:
-            raise ContractError(f"a broker answered status {fields.get('status')!r}: give one of {', '.join(_STATUS)}")
-        fields["status"] = _STATUS[status]
-        fields["reason"] = str(fields.get("reason") or "")
-    if "ts_ms" in fields and "ts_ns" not in fields and isinstance(fields["ts_ms"], int):
-        fields["ts_ns"] = fields["ts_ms"] * NS_PER_MS
-    known = {name: fields[name] for name in kind.__struct_fields__ if name in fields}
+        status = fields.get("status")
+        if not isinstance(status, str) or status.lower() not in _STATUS:
+            raise ContractError(f"a broker answered status {_shown(status)}: give one of {', '.join(_STATUS)}")
+        fields["status"] = _STATUS[status.lower()]
+        fields["reason"] = _words(fields.get("reason"))
+    if "ts_ms" in fields and "ts_ns" not in fields and _is_whole(fields["ts_ms"]):
+        fields["ts_ns"] = int(fields["ts_ms"]) * NS_PER_MS
     try:
+        known = {name: _plain(fields[name], name) for name in kind.__struct_fields__ if name in fields}
         report = cast("Report", msgspec.convert(known, kind))
+    except _Reject as reject:
+        raise ContractError(f"a broker's {tag} cannot be read: {reject.reason}") from None
     except msgspec.ValidationError as error:
         raise ContractError(f"a broker's {tag} cannot be read: {error}") from None
     _check_finite(report)
     return report
+
+
+_REPORTS: dict[str, type[msgspec.Struct]] = {
+    str(cls.__struct_config__.tag): cls
+    for cls in (OrderUpdate, Fill, Funding, Settlement, Transfer, Correction)
+}
+MAX_WORDS = 500
+"""Characters of a broker's free text that are kept."""
+
+
+def _plain(value: object, field: str) -> object:
+    """Give a number of any library as int or float, a text as str."""
+    if isinstance(value, str):
+        return value if field == "reason" else _text(value, field)
+    if _is_whole(value):
+        return int(cast("int", value))
+    return _number(value, field) if isinstance(value, Real | Decimal) and not isinstance(value, bool) else value
+
+
+def _words(value: object) -> str:
+    """Give free text, or a venue's code, in storable form."""
+    text = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+    return text[:MAX_WORDS].encode("utf-8", "backslashreplace").decode()
+
+
+def _shown(value: object) -> str:
+    """Show what was answered, short; the repr of an unknown object is never asked for."""
+    return repr(str.__str__(value)[:40]) if isinstance(value, str) else f"of type {type(value).__name__}"
 
 
 def _check_finite(report: Report) -> None:

@@ -93,6 +93,7 @@ _TAG = "$float"
 
 
 _NOT_FINITE = ("nan", "inf", "-inf")
+_MAX_BITS = 2_048  # a longer integer could be neither written nor read: Python limits its digits
 
 
 def tag_floats(value: Any) -> Any:
@@ -110,7 +111,9 @@ def tag_floats(value: Any) -> Any:
         return value if math.isfinite(value) else {_TAG: repr(value)}
     if kind is str:
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    if value is None or kind is int or kind is bool:
+    if kind is int:
+        return value if value.bit_length() <= _MAX_BITS else f"<integer of {value.bit_length()} bits>"
+    if value is None or kind is bool:
         return value
     if kind is list or kind is tuple:
         return [tag_floats(item) for item in value]
@@ -144,7 +147,7 @@ def _spell_out(value: Any) -> Any:
     if isinstance(value, float):
         return tag_floats(float.__float__(value))
     if isinstance(value, int):
-        return int.__index__(value)
+        return tag_floats(int.__index__(value))
     if isinstance(value, list | tuple | deque):
         return [tag_floats(item) for item in value]
     if isinstance(value, set | frozenset):

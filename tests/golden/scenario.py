@@ -1,4 +1,4 @@
-"""Twenty events by hand, run with the reference model and the paper broker: what a decision looks like today."""
+"""Twenty events by hand, the reference model, the paper broker: what a decision looks like today."""
 
 import re
 import tempfile
@@ -13,12 +13,15 @@ from ami_engine.ports import MarketDataSource
 from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.trace.trace_logger import TRACES
 from decision_schema.instruments import Instrument
+from dmc_core.dmc.risk_policy import RiskPolicy
 
 GOLDEN = Path(__file__).with_name("packets.jsonl")
 BEGIN_MS = 1_767_225_600_000
 
 
-def book(second: float, *bids: tuple[float, float], asks: Sequence[tuple[float, float]], **more: Any) -> dict[str, Any]:
+def book(
+    second: float, *bids: tuple[float, float], asks: Sequence[tuple[float, float]], **more: Any
+) -> dict[str, Any]:
     """A book at a second of the scenario."""
     return {"ts_ms": BEGIN_MS + int(second * 1000), "bids": list(bids), "asks": list(asks), **more}
 
@@ -32,6 +35,8 @@ def bought(price: float, size: float) -> list[dict[str, Any]]:
     """A buyer takes what is offered."""
     return [{"price": price, "size": size, "aggressor_side": "buy"}]
 
+
+POLICY = RiskPolicy(max_abs_inventory=1.0, stale_cancel_ms=1_200.0)  # so that fills and silence pull orders
 
 EVENTS: list[Mapping[str, Any]] = [
     book(0, (0.49, 20), (0.48, 50), asks=[(0.51, 15), (0.52, 40)]),  # a first book: quote both sides
@@ -81,8 +86,17 @@ def run() -> str:
     with tempfile.TemporaryDirectory() as folder:
         # A private model or policy of whoever runs this must not count.
         with mock.patch("ami_engine.loop.run_loop.load_policy_hook", return_value=None):
-            run_loop(Scenario(), PaperBroker(), decision_engine=propose_reference, run_id="golden", output_dir=folder)
+            run_loop(
+                Scenario(),
+                PaperBroker(),
+                decision_engine=propose_reference,
+                risk_policy=POLICY,
+                run_id="golden",
+                output_dir=folder,
+            )
         text = Path(folder, "golden", TRACES).read_text(encoding="utf-8")
     text = re.sub(r',"h":"[0-9a-f]{64}"}$', "}", text, flags=re.MULTILINE)
     numbers: dict[str, str] = {}
-    return re.sub(r"\b[A-Z2-7]{26}\b", lambda found: numbers.setdefault(found[0], f"order-{len(numbers) + 1}"), text)
+    return re.sub(
+        r"\b[A-Z2-7]{26}\b", lambda found: numbers.setdefault(found[0], f"order-{len(numbers) + 1}"), text
+    )

@@ -26,10 +26,21 @@ def test_the_same_run_gives_the_same_packets():
 
 
 def test_the_scenario_shows_what_matters():
-    packets = [PacketV2.from_dict(json.loads(line)) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
+    packets = [
+        PacketV2.from_dict(json.loads(line)) for line in GOLDEN.read_text(encoding="utf-8").splitlines()
+    ]
     assert {packet.final_action["action"] for packet in packets} >= {"ACT", "HOLD"}
-    assert {intent["op"] for packet in packets for intent in packet.intents} == {"submit", "replace", "cancel"}
-    sides = {report["side"] for packet in packets for report in packet.external["reports"] if report["type"] == "fill"}
+    assert {intent["op"] for packet in packets for intent in packet.intents} == {
+        "submit",
+        "replace",
+        "cancel",
+    }
+    sides = {
+        report["side"]
+        for packet in packets
+        for report in packet.external["reports"]
+        if report["type"] == "fill"
+    }
     assert sides == {"buy", "sell"}
     assert any(packet.guards.get("refusals") for packet in packets)
     assert sum("bad" in packet.input for packet in packets) == 4

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ami_engine.ports import Broker
 from ami_engine.security.redaction import redact_text
 from decision_schema.errors import ContractError
-from decision_schema.events import BrokerNote, Event, Order, OrderUpdate, Report, decode_report
+from decision_schema.events import BrokerNote, Correction, Event, Fill, Order, OrderUpdate, Report, decode_report
 from decision_schema.units import NS_PER_MS, UnixNs
 
 
@@ -57,15 +59,14 @@ class Gateway:
     def drain(self, now_ns: UnixNs) -> list[Report]:
         """Take all answers since the last call, then what the broker reports of itself."""
         reports, self._pending = self._pending, []
-        raw, note = self._call("process_fills", "", self._broker.process_fills, now_ns // NS_PER_MS)
+
+        def take() -> None:
+            for item in self._broker.process_fills(now_ns // NS_PER_MS) or ():
+                reports.append(_read("process_fills", item))  # noqa: PERF401 - what came before a failure stays
+
+        _, note = self._call("process_fills", "", take)
         if note is not None:
             reports.append(note)
-            return reports
-        for item in raw or ():
-            try:
-                reports.append(decode_report(item))
-            except ContractError as error:
-                reports.append(BrokerNote(call="process_fills", error=redact_text(str(error))))
         return reports
 
     def query(self, order_id: str) -> None:
@@ -76,7 +77,7 @@ class Gateway:
         elif raw is None:
             self._pending.append(OrderUpdate(client_order_id=order_id, status="not_found"))
         else:
-            self._answer("query_order", order_id, raw)
+            self._pending.append(_answer("query_order", raw, order_id))
 
     def _place(self, message: Message) -> None:
         order = message.order
@@ -87,10 +88,10 @@ class Gateway:
             raw, note = self._call("replace_order", order_id, self._broker.replace_order, message.replaces, order)
         else:
             raw, note = self._call("submit_order", order_id, self._broker.submit_order, order)
-        if note is not None:
-            self._pending += [note, OrderUpdate(client_order_id=order_id, status="unknown", reason=note.error)]
-        elif not self._answer(f"{message.op}_order", order_id, raw):
-            self._pending.append(OrderUpdate(client_order_id=order_id, status="unknown", reason="unreadable answer"))
+        answer = note or _answer(f"{message.op}_order", raw, order_id, order.market_id)
+        self._pending.append(answer)
+        if isinstance(answer, BrokerNote):
+            self._pending.append(OrderUpdate(client_order_id=order_id, status="unknown", reason=answer.error))
 
     def _cancel(self, message: Message) -> None:
         order_id = message.client_order_id
@@ -98,17 +99,10 @@ class Gateway:
         if note is not None:
             self._pending.append(note)
         elif raw is not None:  # None = the request was taken, confirmation follows
-            self._answer("cancel_order", order_id, raw)
-
-    def _answer(self, call: str, order_id: str, raw: Any) -> bool:
-        try:
-            report = decode_report(raw, order_id)
-        except ContractError as error:
-            note = BrokerNote(call=call, error=redact_text(str(error)), client_order_id=order_id)
-            self._pending.append(note)
-            return False
-        self._pending.append(report)
-        return True
+            answer = _answer("cancel_order", raw, order_id)
+            if isinstance(answer, OrderUpdate) and answer.status == "rejected":  # the request was, not the order
+                answer = BrokerNote(call="cancel_order", error=f"rejected {answer.reason}", client_order_id=order_id)
+            self._pending.append(answer)
 
     def _call(
         self, name: str, order_id: str, method: Callable[..., Any], *args: Any
@@ -118,6 +112,29 @@ class Gateway:
             return method(*args), None
         except Exception as error:  # noqa: BLE001 - user code: any failure is reported, none ends the loop
             return None, BrokerNote(call=name, error=type(error).__name__, client_order_id=order_id)
+
+
+def _read(call: str, raw: Any, order_id: str = "", market_id: str = "") -> Report:
+    """Decode and redact what the broker says; what cannot be read becomes a note."""
+    try:
+        report = decode_report(raw, order_id, market_id)
+    except ContractError as error:
+        return BrokerNote(call=call, error=redact_text(str(error)), client_order_id=order_id)
+    except Exception as error:  # noqa: BLE001 - code of a foreign object failed
+        return BrokerNote(call=call, error=type(error).__name__, client_order_id=order_id)
+    if isinstance(report, OrderUpdate | Correction) and report.reason:
+        return msgspec.structs.replace(report, reason=redact_text(report.reason))
+    return report
+
+
+def _answer(call: str, raw: Any, order_id: str, market_id: str = "") -> Report:
+    """Read the answer to a request; one that does not speak of the order is none."""
+    report = _read(call, raw, order_id, market_id)
+    if isinstance(report, BrokerNote):
+        return report
+    if isinstance(report, OrderUpdate | Fill) and report.client_order_id == order_id:
+        return report
+    return BrokerNote(call=call, error="an answer that is not about the order", client_order_id=order_id)
 
 
 def _dry_answers(message: Message) -> list[Report]:

@@ -11,7 +11,7 @@ MAX_CLOSED = 65_536
 
 
 class Place(NamedTuple):
-    """Where an order stands: its market and its slot, or -1 where it has ended."""
+    """Where an order stands: its market and its slot, or -1 where another order took its slot."""
 
     market: int
     slot: int
@@ -34,22 +34,25 @@ class OrderIds:
         self._working: dict[str, Place] = {}
         self._by_place: dict[Place, str] = {}
         self._closed: OrderedDict[str, Place] = OrderedDict()
+        self._left: dict[str, int] = {}
 
-    def add(self, order_id: str, market: int, slot: int) -> None:
+    def add(self, order_id: str, market: int, slot: int, lots: int) -> None:
         """Remember an order that is being sent; what stood in its slot has ended."""
         place = Place(market, slot)
-        self.close(place)
-        self._working[order_id] = place
-        self._by_place[place] = order_id
-
-    def close(self, place: Place) -> None:
-        """Remember that the order of a slot has ended."""
         before = self._by_place.pop(place, None)
         if before is not None:
             del self._working[before]
-            self._closed[before] = Place(place.market, -1)
+            self._closed[before] = Place(market, -1)
             if len(self._closed) > MAX_CLOSED:
-                self._closed.popitem(last=False)
+                del self._left[self._closed.popitem(last=False)[0]]
+        self._working[order_id] = place
+        self._by_place[place] = order_id
+        self._left[order_id] = lots
+
+    def fill(self, order_id: str, lots: int) -> int:
+        """Count a fill of a known order, ended or not; return what it has left, below 0 = overfilled."""
+        self._left[order_id] -= lots
+        return self._left[order_id]
 
     def find(self, order_id: str) -> Place | None:
         """Find an order by its id; None = not ours, or forgotten."""

@@ -66,7 +66,7 @@ def check_book(book: Book, price_min: float, price_max: float) -> int:
         return INVALID_BID
     if book.ask <= price_min or book.ask > price_max:
         return INVALID_ASK
-    if book.mid <= price_min or book.mid > price_max:
+    if book.mid <= price_min or book.mid > price_max or math.isinf(book.mid):
         return INVALID_MID
     if book.bid > book.ask:
         return CROSSED_BOOK

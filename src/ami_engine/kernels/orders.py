@@ -24,7 +24,10 @@ KEPT, THROTTLED, AWAITING, NO_CANCEL, FULL = 0, 1, 2, 3, 4
 
 @dataclass(slots=True)
 class OrderSlot:
-    """One own order. Prices in ticks, sizes in lots, times in ns; queue_ahead in units, nan = unknown."""
+    """One own order. Prices in ticks, sizes in lots, times in ns; queue_ahead in units, nan = unknown.
+
+    ``paid`` is the sum of price x lots of its fills.
+    """
 
     status: int = FREE
     side: int = 0
@@ -33,6 +36,7 @@ class OrderSlot:
     price_ticks: int = 0
     lots: int = 0
     filled_lots: int = 0
+    paid: float = 0.0
     tif: int = GTC
     post_only: int = 0
     reduce_only: int = 0
@@ -139,6 +143,7 @@ def _place(orders: Orders, wanted: Wanted, now_ns: int, *, replaces: int, is_exi
     order.price_ticks = wanted.price_ticks
     order.lots = wanted.lots
     order.filled_lots = 0
+    order.paid = 0.0
     order.tif = wanted.tif
     order.post_only = wanted.post_only
     order.reduce_only = wanted.reduce_only
@@ -351,25 +356,16 @@ def fail_cancel(orders: Orders, i: int) -> None:
         order.status = LIVE
 
 
-def fill_order(orders: Orders, i: int, lots: int) -> int:
-    """Count a fill; a full one ends the order. One that beat the report of a cancel counts, too.
-
-    Returns:
-        1 where more was filled than ordered, else 0.
-    """
+def fill_order(orders: Orders, i: int, lots: int, price: float) -> None:
+    """Count a fill; a full one ends the order. One that beat the report of a cancel counts, too."""
     order = orders.slots[i]
     order.filled_lots += lots
+    order.paid += price * lots
     if order.status == FREE:
-        return 1 if order.filled_lots > order.lots else 0
-    if order.filled_lots < order.lots:
-        if order.status in (SENT, UNKNOWN):
-            order.status = LIVE
-        return 0
-    overfilled = 1 if order.filled_lots > order.lots else 0
-    if order.replaces >= 0:
-        end_order(orders, order.replaces)
-    end_order(orders, i)
-    return overfilled
+        return
+    acknowledge(orders, i)
+    if order.filled_lots >= order.lots:
+        end_order(orders, i)
 
 
 def follow_queues(orders: Orders, book: Book, tick_num: int, tick_den: int) -> None:

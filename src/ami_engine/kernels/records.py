@@ -60,7 +60,7 @@ class EngineState:
     Args:
         step: Steps done.
         now_ns: Time of the present step.
-        first_ns: Time of the first step.
+        first_ns: Time of the first accepted market event; -1 = none yet.
         stopped: Reason code of the latched STOP; 0 = none.
         stop_step: Step at which it latched.
         had_error: 1 = a component failed in the present step.

@@ -54,9 +54,9 @@ def receive(raw: object, default_market: str, clock_offset_ns: int) -> Event:
     """Decode and redact what a source yields, so that the model sees what is stored."""
     event = decode_event(raw, default_market, clock_offset_ns)
     if event.bad is not None:
-        return msgspec.structs.replace(event, bad=Bad(event.bad.reason, _storable(event.bad.raw)))
+        return msgspec.structs.replace(event, bad=Bad(event.bad.reason, storable(event.bad.raw)))
     if event.extra:
-        extra = _storable(event.extra)
+        extra = storable(event.extra)
         if not isinstance(extra, dict):
             name = NAMES[reasons.OVERSIZE_EVENT]
             return Event(market_id=event.market_id, ts_ns=event.ts_ns, received_ns=event.received_ns,
@@ -65,10 +65,13 @@ def receive(raw: object, default_market: str, clock_offset_ns: int) -> Event:
     return event
 
 
-def _storable(raw: object) -> object:
+def storable(raw: object) -> object:
     """Redact a foreign value and make it plain; one too large for a packet becomes a note of its size."""
     plain = tag_floats(redact_secrets(raw))
-    size = len(msgspec.json.encode(plain))
+    try:
+        size = len(msgspec.json.encode(plain))
+    except (ValueError, RecursionError) as error:  # a whole number of thousands of digits
+        return f"<left out: {type(error).__name__}>"
     return plain if size <= MAX_EXTRA_BYTES else f"<left out: {size} bytes>"
 
 
@@ -143,6 +146,8 @@ def _take_update(engine: Engine, update: OrderUpdate, now_ns: UnixNs, remarks: l
         _fill_from_update(engine, cell, place.slot, update, now_ns, remarks)
     if update.status == "live":
         acknowledge(orders, place.slot)
+        if now_ns - orders.slots[place.slot].cancel_ns >= CANCEL_LOST_NS:
+            fail_cancel(orders, place.slot)
     elif update.status == "unknown":
         lose_order(orders, place.slot)
     elif update.status == "rejected":
@@ -153,12 +158,16 @@ def _take_update(engine: Engine, update: OrderUpdate, now_ns: UnixNs, remarks: l
         end_order(orders, place.slot)
     elif update.status == "filled":
         acknowledge(orders, place.slot)  # counted until its fills are here
-    elif update.status == "not_found" and now_ns - orders.slots[place.slot].created_ns >= REQUEST_LIFETIME_NS:
-        end_order(orders, place.slot)
+    elif now_ns - orders.slots[place.slot].created_ns >= REQUEST_LIFETIME_NS:
+        end_order(orders, place.slot)  # not found, and can no more arrive
+    else:
+        fail_cancel(orders, place.slot)  # not found yet: a cancel is to be asked for again
 
 
 REQUEST_LIFETIME_NS = 10_000 * NS_PER_MS
 """Time after which a request that the venue does not know can no more arrive there."""
+CANCEL_LOST_NS = 1_000 * NS_PER_MS
+"""Age of a cancel from which an order that is still live shows that it was lost."""
 
 
 def _fill_from_update(
@@ -176,9 +185,12 @@ def _fill_from_update(
     lots = round((filled - done) * market.lot_den / market.lot_num)
     if lots <= 0:
         return
-    price = update.avg_price
-    if price is None:
-        price = price_of(order.price_ticks, market.tick_num, market.tick_den) if order.takes == 0 else market.book.mid
+    if update.avg_price is not None:  # of all that is filled: what the fills before it paid is taken off
+        price = (update.avg_price * (order.filled_lots + lots) - order.paid) / lots
+    elif order.takes == 0:
+        price = price_of(order.price_ticks, market.tick_num, market.tick_den)
+    else:
+        price = market.book.mid
     if not math.isfinite(price):
         remarks.append(f"fill without a price {update.client_order_id}")
         return
@@ -207,6 +219,10 @@ def _take_note(engine: Engine, note: BrokerNote, now_ns: UnixNs) -> None:
 
 
 def _take_entry(engine: Engine, entry: LedgerEntry, now_ns: UnixNs, remarks: list[str]) -> None:
+    if isinstance(entry, Fill) and not entry.market_id:
+        place = engine.ids.find(entry.client_order_id)
+        if place is not None:  # the market is that of its order
+            entry = msgspec.structs.replace(entry, market_id=engine.market_ids[place.market])
     if engine.entries.seen(entry_id(entry)):
         return
     state = engine.state
@@ -232,12 +248,12 @@ def _take_fill(engine: Engine, cell: Cell, fill: Fill, now_ns: UnixNs, remarks: 
     if place is None or place.market != cell.index:
         remarks.append(f"fill of an unknown order {fill.client_order_id[:64]}")
         return
-    if place.slot < 0:
-        return  # its slot serves another order by now; the position has the fill
-    order = cell.orders.slots[place.slot]
     lots = whole_lots(fill.size, cell.market.lot_num, cell.market.lot_den)
-    wrong_side = order.side != (1 if fill.side == "buy" else -1)
-    if fill_order(cell.orders, place.slot, lots) == 1 or wrong_side:
+    wrong_side = False
+    if place.slot >= 0:  # else its slot serves another order by now
+        wrong_side = cell.orders.slots[place.slot].side != (1 if fill.side == "buy" else -1)
+        fill_order(cell.orders, place.slot, lots, fill.price)
+    if engine.ids.fill(fill.client_order_id, lots) < 0 or wrong_side:
         remarks.append(f"fill beyond order {fill.client_order_id}")
 
 
@@ -256,6 +272,8 @@ def observe(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> None:
 
 def _take_event(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> None:
     state, market = engine.state, cell.market
+    if state.first_ns < 0:
+        state.first_ns = now_ns
     channel = engine.channel_of(event)
     if event.seq is not None:
         cell.last_seq[channel] = event.seq
@@ -275,12 +293,12 @@ def _take_event(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Non
         else:
             cell.session_open = 0 if status in _CLOSED else 1
     if not engine.capabilities.live:
-        _take_corporate(engine, cell, event, now_ns)
+        _take_corporate(engine, cell, event)
 
 
-def _take_corporate(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> None:
+def _take_corporate(engine: Engine, cell: Cell, event: Event) -> None:
     """Book funding and settlement of a simulated account; a live venue reports them itself."""
-    name = f"{event.channel}:{event.seq if event.seq is not None else now_ns}"
+    name = f"step {engine.state.step}"
     if event.funding_rate is not None and cell.position.lots != 0:
         amount = -event.funding_rate * position_value(cell.position)
         if math.isfinite(amount):

@@ -114,10 +114,10 @@ def _exit(engine: Engine, cell: Cell, now_ns: UnixNs, intents: list[Intent]) -> 
     round_to_grid = floor_steps if lots > 0 else ceil_steps
     ticks = round_to_grid(touch, market.tick_num, market.tick_den)
     slippage = engine.config.execution.exit_slippage_ticks
-    if lots > 0:  # a sale must stay above the least price, a buy may not exceed the highest
+    if lots > 0 and math.isfinite(market.price_min):  # a sale must stay above the least price
         lowest = floor_steps(market.price_min, market.tick_num, market.tick_den) + 1
         slippage = max(0, min(slippage, ticks - lowest))
-    elif math.isfinite(market.price_max):
+    elif lots < 0 and math.isfinite(market.price_max):  # a buy may not exceed the highest
         highest = floor_steps(market.price_max, market.tick_num, market.tick_den)
         slippage = max(0, min(slippage, highest - ticks))
     exit_position(cell.orders, lots, ticks, slippage, now_ns, intents)
@@ -137,7 +137,7 @@ def _address(
         slot.step, slot.leg = step, len(messages)
         order_id = client_order_id(engine.run_key, step, slot.leg)
         replaces = engine.ids.of(cell.index, intent.replaces) if intent.op == REPLACE else ""
-        engine.ids.add(order_id, cell.index, intent.slot)
+        engine.ids.add(order_id, cell.index, intent.slot, slot.lots)
         market = cell.market
         order = Order(
             client_order_id=order_id,

@@ -17,7 +17,7 @@ from ami_engine.loop.propose import proposal_record
 from ami_engine.loop.pursue import message_record
 from decision_schema import reasons
 from decision_schema.events import Event, Report
-from decision_schema.packet_v2 import PacketV2
+from decision_schema.packet_v2 import PacketV2, tag_floats
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, Proposal
 from decision_schema.units import UnixNs
@@ -86,7 +86,7 @@ def _params_out(cell: Cell, plan: Plan, verdict: Verdict) -> dict[str, Any]:
             if not want.takes:
                 order["price"] = want.price_ticks * instrument.tick_num / instrument.tick_den
             orders.append(order)
-    return {**plan.travels, "orders": orders}
+    return {**tag_floats(plan.travels), "orders": orders}
 
 
 def _guards(policy: RiskPolicy, verdict: Verdict) -> dict[str, Any]:

@@ -336,18 +336,19 @@ class _Run:
                 self.trace.audit({"kind": "close_failed", "what": type(part).__name__, "error": type(error).__name__})
         self.summary.count_reports(self.closing_reports)
         summary = self._summary()
-        self.trace.write_summary(summary)
-        self.trace.audit(
-            {
-                "kind": "stop",
-                "at": clock.wall_text(),
-                "ended": self.ended,
-                "packets": self.trace.packets,
-                "head": self.trace.head,
-                "closing": {"reports": self.closing_reports, "state": state_record(self.engine)},
-            }
-        )
-        self.trace.close()
+        stop = {
+            "kind": "stop",
+            "at": clock.wall_text(),
+            "ended": self.ended,
+            "packets": self.trace.packets,
+            "head": self.trace.head,
+            "closing": {"reports": self.closing_reports, "state": state_record(self.engine)},
+        }
+        try:
+            self.trace.audit(stop)
+            self.trace.write_summary(summary)
+        finally:
+            self.trace.close()
         return summary
 
     def _summary(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The explainable reference model: quote around the fair value when half the spread pays for the risk."""
 
 import math
-from typing import Any
 
 from ami_engine.kernels.score import confidence, edge_ticks
 from decision_schema.types import Action, Proposal
@@ -9,7 +8,7 @@ from decision_schema.types import Action, Proposal
 MIN_CONFIDENCE = 0.6
 
 
-def propose_reference(features: dict[str, float], **kwargs: Any) -> Proposal:
+def propose_reference(features: dict[str, float]) -> Proposal:
     """Propose a two-sided quote around the size-weighted mid, or hold.
 
     Half the spread is what a quote earns; the expected move of one sample and the lean of the

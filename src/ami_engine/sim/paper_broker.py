@@ -3,6 +3,7 @@
 It answers at once. The conditions of a fill stand in docs/fills.md, one by one.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,9 @@ from decision_schema.events import UNSET, Event, Fill, Order, OrderStatus, Order
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument, price_of
 from decision_schema.reasons import OK
 from decision_schema.units import Lots, Price, Size, Ticks, UnixMs, UnixNs
+
+MAX_ENDED = 65_536
+"""Ended orders whose last state is remembered."""
 
 _REFUSALS = {
     matching.NO_BOOK: "no_book",
@@ -100,7 +104,7 @@ class PaperBroker(Broker):
         self._instruments = instruments
         self._markets: dict[str, _Market] = {}
         self._working: dict[str, _Placed] = {}
-        self._ended: dict[str, OrderUpdate] = {}
+        self._ended: OrderedDict[str, OrderUpdate] = OrderedDict()
         self._reports: list[Fill | OrderUpdate] = []
         self._now_ns: UnixNs = 0
 
@@ -239,8 +243,12 @@ class PaperBroker(Broker):
         return OrderUpdate(client_order_id=client_order_id, status=status, reason=reason, ts_ns=self._now_ns)
 
     def _reject(self, order: Order, reason: str) -> OrderUpdate:
-        update = self._answer(order.client_order_id, "rejected", reason)
-        self._ended[order.client_order_id] = update
+        return self._remember(self._answer(order.client_order_id, "rejected", reason))
+
+    def _remember(self, update: OrderUpdate) -> OrderUpdate:
+        self._ended[update.client_order_id] = update
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
         return update
 
     def _take_place(self, order: Order, market: _Market, slot: int) -> OrderUpdate:
@@ -257,9 +265,8 @@ class PaperBroker(Broker):
     def _finish(self, placed: _Placed, status: OrderStatus, reason: str = "") -> OrderUpdate:
         update = placed.update(status, self._now_ns, reason)
         del self._working[placed.order.client_order_id]
-        self._ended[placed.order.client_order_id] = update
         placed.market.placed[placed.slot] = None
-        return update
+        return self._remember(update)
 
     def _drain(self, market: _Market) -> None:
         """Turn what the venue did into reports, in its order."""

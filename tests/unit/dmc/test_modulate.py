@@ -17,6 +17,7 @@ from dmc_core.dmc.decide import Judgement, Leg, decide, unit_loss
 from dmc_core.dmc.guards import (
     ABSENT,
     GUARDS,
+    LEG_ROWS,
     LIMIT_SLOT,
     MALFORMED,
     N_GUARDS,
@@ -299,6 +300,19 @@ def test_a_limit_shrinks_the_size(params, out):
     assert mismatch.flags
 
 
+def test_what_other_markets_risk_leaves_less_room():
+    context = {**FLAT, "current_total_exposure_usd": 8.0}
+    final, _ = modulate(propose(bid=0.5, size=30), RiskPolicy(), context)
+    assert final.params["bid_size"] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("opens", ["open_buy", "open_sell"])
+def test_an_act_without_terms_is_judged_on_the_worst_side(opens):
+    final, mismatch = modulate(propose(), RiskPolicy(), {**FLAT, opens: 30.0})
+    assert final.action is Action.HOLD
+    assert mismatch.flags == ["exposure_cap", "total_exposure_cap", "inventory_cap"]
+
+
 def test_orders_share_the_room_in_their_order():
     wanted = [order("buy", 6), order("buy", 6, level=1), order("buy", 6, level=2)]
     final, mismatch = modulate(propose(orders=wanted), RiskPolicy(), FLAT)
@@ -393,6 +407,7 @@ def test_a_refused_bid_keeps_the_ask_that_reduces():
     final, mismatch = modulate(propose(**QUOTE), RiskPolicy(), at(5.0, **BAD_MARKET))
     assert (final.action, final.allowed) == (Action.ACT, True)
     assert final.params == {"ask": 0.51, "size": 1.0}
+    assert final.reasons == ["model"]
     assert mismatch.flags == ["spread_bps"]
 
 
@@ -725,6 +740,28 @@ def test_no_new_risk_lets_only_reductions_pass():
     legs = [Leg(side=1, price=0.5, size=1.0), Leg(side=-1, price=0.5, size=9.0)]
     decide(0, legs, leg_context(5.0), limits, Judgement(), no_new_risk=True)
     assert [(leg.allowed, leg.size) for leg in legs] == [(False, 1.0), (True, 5.0)]
+
+
+def test_rows_of_legs_are_left_as_the_account_is():
+    """What is recorded by row is the state without the wanted orders; each leg keeps its own verdicts."""
+    limits, context = limits_of(RiskPolicy(max_open_orders=1)), leg_context()
+    asked, held = Judgement(), Judgement()
+    leg = Leg(side=1, price=0.5, size=1.0, lot=9.0)
+    context.open_orders = 1.0
+    decide(1, [], context, limits, held)
+    before = list(context.observed)
+    decide(0, [leg], context, limits, asked)
+    assert not leg.allowed
+    assert asked.verdicts == held.verdicts
+    assert str(context.observed) == str(before)
+    assert leg.verdicts != [held.verdicts[row] for row in LEG_ROWS]
+
+
+def test_without_a_clock_no_pause_has_ended():
+    context = {**FLAT, "adverse_cooldown_until_ms": NOW - 50}
+    for now, verdict in ((NOW, "pass"), (math.nan, "unknown"), (None, "unknown")):
+        _, mismatch = modulate(propose(), RiskPolicy(), {**context, "now_ms": now})
+        assert {row.verdict for row in mismatch.guards if row.name == "adverse_cooldown"} == {verdict}
 
 
 def test_presence_of_what_was_read():

@@ -28,14 +28,15 @@ QUOTE = Proposal(action=Action.ACT, confidence=0.8, params={"bid": 0.49, "ask": 
 
 TIGHTER_HOOK = """
 from __future__ import annotations
+from dataclasses import dataclass
 import msgspec
 
-class Mine(msgspec.Struct):  # its annotations are looked up in the module
+@dataclass
+class Mine:  # its annotations are looked up in the module
     limit: float
 
 def override_policy(base_policy, context):
-    mine = msgspec.convert({"limit": 200.0}, Mine)
-    return msgspec.structs.replace(base_policy, max_spread_bps=mine.limit)
+    return msgspec.structs.replace(base_policy, max_spread_bps=Mine(200.0).limit)
 """
 BROKEN = {
     "no_syntax": "def override_policy(:",

@@ -180,7 +180,7 @@ def test_text(text: str, shown: str) -> None:
     [
         "token=USDC key=BTCUSDT:1m sign=-1 session: RTH seed=42",
         "password: required", "api key missing", "invalid signature: retry later", "the secret is out",
-        "token refresh in 30s", "private key loaded from /etc/bot/key.pem", "PWD=/root/bot",
+        "token refresh in 30s", "private key loaded from /etc/bot/key.pem", "PWD=/srv/bot",
         "api_key=os.environ['API_KEY']", "api_key: ${API_KEY}", "password=None, token=None",
         f"tx 0x{HEX} sent to {ADDRESS}", f"public key {HEX}", f"storage key: {HEX}",
         "bearer bonds, basic materials, Basic Attention Token", "Bearer token required",

@@ -134,7 +134,7 @@ def test_the_source_tells_its_instrument():
     sim = MicrostructureSim(market_id="X", taker_fee=0.002)
     (instrument,) = SyntheticSource(sim, num_events=0).instruments()
     assert (instrument.market_id, instrument.kind, instrument.price_max) == ("X", "binary", 1.0)
-    assert (instrument.maker_fee, instrument.taker_fee) == (0.0, 0.002)
+    assert (instrument.maker_fee, instrument.taker_fee) == (0.0002, 0.002)
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ def test_cash_and_position_are_those_of_the_fills():
             asked = limits[fill.client_order_id]
             assert asked.side == fill.side
             assert asked.price is None or sign * fill.price <= sign * asked.price
-            rate = 0.001 if fill.liquidity_side == "taker" else 0.0
+            rate = 0.001 if fill.liquidity_side == "taker" else 0.0002
             assert fill.fee == pytest.approx(fill.price * fill.size * rate, rel=1e-12)
             open_size[fill.client_order_id] -= Fraction(fill.size)
             position += sign * Fraction(fill.size)
