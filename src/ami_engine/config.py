@@ -1,6 +1,7 @@
 """RunConfig: everything a run is told, frozen, from TOML or code; unknown keys are refused."""
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -197,10 +198,12 @@ class RunConfig(_Section, frozen=True, kw_only=True):
             ("execution.size", self.execution.size, True),
             ("execution.half_spread_ticks", self.execution.half_spread_ticks, False),
         ):
-            if number is not None and not (0.0 < number < float("inf") or (number == 0.0 and not positive)):
+            usable = isinstance(number, int | float) and not isinstance(number, bool)
+            if number is not None and not (usable and (0.0 < number < math.inf or (number == 0.0 and not positive))):
                 raise ConfigError(f"config: {name} is {number!r}: give a finite number {'>' if positive else '>='} 0")
-        if not 0 <= self.run.seed < 2**64:
-            raise ConfigError(f"config: run.seed is {self.run.seed}: give a whole number from 0 to 2**64 - 1")
+        seed = self.run.seed
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+            raise ConfigError(f"config: run.seed is {seed!r}: give a whole number from 0 to 2**64 - 1")
         if self.run.run_id is not None:
             check_run_id(self.run.run_id)
         names = [instrument.market_id for instrument in self.instruments]

@@ -438,7 +438,7 @@ def decode_report(raw: object, client_order_id: str = "", market_id: str = "") -
     >>> decode_report({"status": "REJECTED", "reason": "no funds"}, "A").reason
     'no funds'
     """
-    if raw is None:
+    if raw is None and client_order_id:
         return OrderUpdate(client_order_id=client_order_id, status="live")
     if isinstance(raw, OrderUpdate | Fill | Funding | Settlement | Transfer | Correction):
         fields: dict[str, Any] = {name: getattr(raw, name) for name in raw.__struct_fields__}
@@ -509,5 +509,7 @@ def _check_finite(report: Report) -> None:
         value = getattr(report, name)
         if isinstance(value, float) and not math.isfinite(value):
             raise ContractError(f"a broker's report has {name} = {value}: give a finite number")
+    if isinstance(report, OrderUpdate) and not report.client_order_id:
+        raise ContractError("an order update names no order: give its client_order_id")
     if isinstance(report, Fill) and (report.size <= 0.0 or not report.fill_id):
         raise ContractError(f"a fill has size {report.size} and id {report.fill_id!r}: give a size > 0 and an id")

@@ -83,6 +83,21 @@ def parse_step(text: str, field: str) -> tuple[int, int]:
     return fraction.numerator, fraction.denominator
 
 
+def unit_loss(is_binary: bool, multiplier: float, long: bool, price: Price) -> Notional:
+    """Give the amount at risk of one unit of size at a price; nan where the price is nan.
+
+    Linear: multiplier x abs(price), either side. Binary: long multiplier x price, short multiplier x
+    (1 - price), the most that can be lost when it settles at 0 or 1.
+
+    >>> unit_loss(False, 10.0, False, 3.0), unit_loss(True, 1.0, True, 0.25), unit_loss(True, 1.0, False, 0.25)
+    (30.0, 0.25, 0.75)
+    """
+    if is_binary and not long:
+        loss = 1.0 - price
+        return 0.0 if loss < 0.0 else multiplier * loss
+    return multiplier * abs(price)
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one market trades, from the venue's rules; never inferred from data.
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from decision_schema.types import Action, FinalDecision, MismatchInfo, Proposal
 from dmc_core.dmc import modulator
 from dmc_core.dmc.context import GuardContext, read_context
-from dmc_core.dmc.decide import Leg, unit_loss
+from decision_schema.instruments import unit_loss
+from dmc_core.dmc.decide import Leg
 from dmc_core.dmc.guards import MARKET_ROWS, N_GUARDS
 from dmc_core.dmc.modulator import modulate
 from dmc_core.dmc.risk_policy import TIGHTER, RiskPolicy, is_tighter

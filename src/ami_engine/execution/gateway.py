@@ -8,7 +8,16 @@ import msgspec
 from ami_engine.ports import Broker
 from ami_engine.security.redaction import redact_text
 from decision_schema.errors import ContractError
-from decision_schema.events import BrokerNote, Correction, Event, Fill, Order, OrderUpdate, Report, decode_report
+from decision_schema.events import (
+    BrokerNote,
+    Correction,
+    Event,
+    Fill,
+    Order,
+    OrderUpdate,
+    Report,
+    decode_report,
+)
 from decision_schema.units import NS_PER_MS, UnixNs
 
 
@@ -62,7 +71,7 @@ class Gateway:
 
         def take() -> None:
             for item in self._broker.process_fills(now_ns // NS_PER_MS) or ():
-                reports.append(_read("process_fills", item))  # noqa: PERF401 - what came before a failure stays
+                reports.append(_read("process_fills", item))  # what came before a failure stays
 
         _, note = self._call("process_fills", "", take)
         if note is not None:
@@ -110,7 +119,7 @@ class Gateway:
         """Call the broker; an exception becomes a note with its kind, its text goes nowhere."""
         try:
             return method(*args), None
-        except Exception as error:  # noqa: BLE001 - user code: any failure is reported, none ends the loop
+        except Exception as error:
             return None, BrokerNote(call=name, error=type(error).__name__, client_order_id=order_id)
 
 
@@ -120,7 +129,7 @@ def _read(call: str, raw: Any, order_id: str = "", market_id: str = "") -> Repor
         report = decode_report(raw, order_id, market_id)
     except ContractError as error:
         return BrokerNote(call=call, error=redact_text(str(error)), client_order_id=order_id)
-    except Exception as error:  # noqa: BLE001 - code of a foreign object failed
+    except Exception as error:
         return BrokerNote(call=call, error=type(error).__name__, client_order_id=order_id)
     if isinstance(report, OrderUpdate | Correction) and report.reason:
         return msgspec.structs.replace(report, reason=redact_text(report.reason))

@@ -19,6 +19,8 @@ from decision_schema.terms import TERM_KEYS, OrderTerms, read_terms
 from decision_schema.units import NS_PER_MS
 from dmc_core.dmc.risk_policy import RiskPolicy
 
+MAX_STEPS = 2.0**53
+"""Beyond it a float holds no whole ticks or lots."""
 _TIF = {"GTC": GTC, "IOC": IOC, "FOK": FOK}
 
 
@@ -94,6 +96,8 @@ def _complete(
     skew = skew_ticks(
         size_of(cell.position, cell.position.lots), policy.max_abs_inventory, policy.max_inventory_skew_ticks
     )
+    if not (abs(fair) + abs(half_spread)) * den / num < MAX_STEPS:
+        return Plan(reason=NAMES[reasons.LEG_OUT_OF_BOUNDS])
     plan = Plan(terms_from=terms_from)
     prices = (
         (1, bid_ticks(fair, half_spread, skew, book.ask, num, den)),
@@ -122,7 +126,7 @@ def _add_terms(
     )
     if term.price is not None:
         steps = term.price * den / num
-        if abs(steps) > 2.0**53:
+        if abs(steps) > MAX_STEPS:
             plan.dropped.append(NAMES[reasons.LEG_OUT_OF_BOUNDS])
             return
         want.price_ticks = floor_steps(term.price, num, den) if side > 0 else ceil_steps(term.price, num, den)
@@ -132,7 +136,7 @@ def _add_terms(
 def _add(plan: Plan, want: Wanted, size: float, cell: Cell) -> None:
     """Take an order into the plan, or note why rounding and bounds leave nothing of it."""
     market = cell.market
-    if size * market.lot_den / market.lot_num > 2.0**53:
+    if size * market.lot_den / market.lot_num > MAX_STEPS:
         plan.dropped.append(NAMES[reasons.LEG_OUT_OF_BOUNDS])
         return
     want.lots = floor_steps(size, market.lot_num, market.lot_den)
@@ -146,7 +150,8 @@ def _add(plan: Plan, want: Wanted, size: float, cell: Cell) -> None:
             plan.dropped.append(NAMES[reasons.LEG_BELOW_MINIMUM])
             return
     if cell.can_short == 0 and want.side < 0:
-        want.lots = min(want.lots, cell.position.lots)
+        sold = sum(other.lots for other in plan.wanted if other.side < 0)
+        want.lots = min(want.lots, cell.position.lots - sold)
         if want.lots <= 0:
             plan.dropped.append(NAMES[reasons.LEG_NO_SHORT])
             return

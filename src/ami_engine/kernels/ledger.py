@@ -17,7 +17,7 @@ average price, and what is closed whole leaves exactly 0.
 import math
 from dataclasses import dataclass
 
-from decision_schema.instruments import Instrument
+from decision_schema.instruments import Instrument, unit_loss
 from decision_schema.units import NS_PER_DAY, Lots, Notional, Price, Size, UnixNs
 
 NAN = math.nan
@@ -145,20 +145,6 @@ def average_price(p: Position) -> Price:
     return p.cost / (size_of(p, p.lots) * p.multiplier)
 
 
-def unit_loss(is_binary: int, multiplier: float, side: int, price: Price) -> Notional:
-    """Give the amount at risk of one unit of size, long (side 1) or short (side -1), at a price.
-
-    Linear: multiplier x abs(price), either side. Binary: long multiplier x price,
-    short multiplier x (1 - price), the most that can be lost when it settles at 0 or 1.
-
-    >>> unit_loss(0, 10.0, -1, 3.0), unit_loss(1, 1.0, 1, 0.25), unit_loss(1, 1.0, -1, 0.25)
-    (30.0, 0.25, 0.75)
-    """
-    if is_binary != 0:
-        return multiplier * price if side > 0 else multiplier * (1.0 - price)
-    return multiplier * math.fabs(price)
-
-
 def exposure(p: Position) -> Notional:
     """Give the amount at risk now: abs(size) x `unit_loss` at the mark; 0 if flat, nan if unmarked.
 
@@ -169,8 +155,7 @@ def exposure(p: Position) -> Notional:
     """
     if p.lots == 0:
         return 0.0
-    side = 1 if p.lots > 0 else -1
-    return size_of(p, abs(p.lots)) * unit_loss(p.is_binary, p.multiplier, side, p.mark)
+    return size_of(p, abs(p.lots)) * unit_loss(p.is_binary != 0, p.multiplier, p.lots > 0, p.mark)
 
 
 def apply_fill(a: Account, p: Position, side: int, lots: Lots, price: Price, fee: Notional) -> None:

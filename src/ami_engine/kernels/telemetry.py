@@ -24,17 +24,19 @@ def record_time(window: TimeWindow, now_ns: int) -> None:
 
 
 def count_recent(window: TimeWindow, now_ns: int, window_ns: int) -> int:
-    """Count the events less than `window_ns` old; older ones are dropped.
+    """Count the events less than `window_ns` old.
 
     >>> window = TimeWindow()
     >>> record_time(window, 0); record_time(window, 8)
     >>> count_recent(window, 9, 10), count_recent(window, 10, 10)
     (2, 1)
     """
-    while window.count > 0 and now_ns - window.times_ns[window.start] >= window_ns:
-        window.start = (window.start + 1) % WINDOW_CAPACITY
-        window.count -= 1
-    return window.count
+    count = 0  # from the newest back: nothing is dropped that a longer window would count
+    while count < window.count:
+        if now_ns - window.times_ns[(window.start + window.count - 1 - count) % WINDOW_CAPACITY] >= window_ns:
+            break
+        count += 1
+    return count
 
 
 @dataclass(slots=True)

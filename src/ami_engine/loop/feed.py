@@ -18,6 +18,12 @@ class Failure(NamedTuple):
     error: Exception
 
 
+class _Escaped(NamedTuple):
+    """What is no Exception left the source, such as SystemExit."""
+
+    error: BaseException
+
+
 class _Mark:
     """A value that no source can yield."""
 
@@ -48,7 +54,7 @@ class DirectFeed:
         """Give an event as the source yields it, or a Failure or END."""
         try:
             raw = self._source.next_event()
-        except Exception as error:  # noqa: BLE001 - user code: a failing source is counted, and asked again
+        except Exception as error:
             return Failure(error)
         return END if raw is None else raw
 
@@ -69,9 +75,12 @@ class PumpedFeed:
     def take(self) -> Any:
         """Give the next event, or NOTHING after a short wait."""
         try:
-            return self._queue.get(timeout=TAKE_SECONDS)
+            item = self._queue.get(timeout=TAKE_SECONDS)
         except queue.Empty:
             return NOTHING
+        if isinstance(item, _Escaped):
+            raise item.error
+        return item
 
     def close(self) -> None:
         """Ask the thread to end; one that hangs in the source is left behind."""
@@ -80,14 +89,18 @@ class PumpedFeed:
 
     def _pump(self) -> None:
         while not self._stop.is_set():
-            item = self._direct.take()
+            item: Any
+            try:
+                item = self._direct.take()
+            except BaseException as error:
+                item = _Escaped(error)
             while not self._stop.is_set():
                 try:
                     self._queue.put(item, timeout=TAKE_SECONDS)
                     break
                 except queue.Full:
                     continue
-            if item is END:
+            if item is END or isinstance(item, _Escaped):
                 return
             if isinstance(item, Failure):
                 self._stop.wait(PAUSE_AFTER_FAILURE_SECONDS)

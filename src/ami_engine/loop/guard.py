@@ -27,13 +27,13 @@ from ami_engine.kernels.telemetry import count_recent
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.observe import open_sizes
 from decision_schema import reasons
-from decision_schema.instruments import floor_steps, price_of
+from decision_schema.instruments import floor_steps, price_of, unit_loss
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, GuardResult, Proposal
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixNs
 from dmc_core.dmc.context import GuardContext, observe
-from dmc_core.dmc.decide import Judgement, Leg, decide, unit_loss
-from dmc_core.dmc.guards import ACTIONS, BREACH, GUARD_SLOT, GUARDS, SLOT, limits_of
+from dmc_core.dmc.decide import Judgement, Leg, decide
+from dmc_core.dmc.guards import ACTIONS, BREACH, GUARD_SLOT, GUARDS, MALFORMED, PRESENT, SLOT, limits_of
 from dmc_core.dmc.modulator import all_results, clamp_flags, refusal_codes, refusal_names
 from dmc_core.dmc.policy_hook import apply_hook
 from dmc_core.dmc.risk_policy import RiskPolicy
@@ -87,7 +87,7 @@ def guard(
 ) -> Verdict:
     """Judge every row on the state, shrink or refuse the plan's orders, and set the latches."""
     state = engine.state
-    context = _context(engine, cell, now_ns)
+    context = _context(engine, cell, engine.policy, now_ns)
     policy, limits = engine.policy, engine.limits
     hook_flags: list[str] = []
     hook_failed = False
@@ -95,28 +95,33 @@ def guard(
         policy, hook_flags, hook_failed = apply_hook(
             engine.policy_hook, policy, hook_context(cell, context, now_ns)
         )
-        limits = engine.limits if policy is engine.policy else limits_of(policy)
         state.had_error |= int(hook_failed)
+        if policy is not engine.policy:  # also its windows and costs count
+            limits = limits_of(policy)
+            context = _context(engine, cell, policy, now_ns)
 
     asked = proposal.action
-    hold = _why_hold(cell, asked, plan, hook_failed)
+    hold = _why_hold(cell, asked, plan)
+    state.had_error |= int(hold.startswith(NAMES[reasons.MODEL_ERROR]))
     judged = Action.HOLD if hold else asked
     legs = _legs(cell, plan) if judged is Action.ACT else []
     judgement = Judgement()
-    decide(ACTIONS.index(judged), legs, context, limits, judgement)
+    decide(ACTIONS.index(judged), legs, context, limits, judgement, no_new_risk=hook_failed)
     for want, leg in zip(plan.wanted, legs, strict=False):
         want.allowed = int(leg.allowed)
         if leg.clamped:
             want.lots = floor_steps(leg.size, cell.market.lot_num, cell.market.lot_den)
 
     codes = refusal_codes(judgement, legs, context)
+    if hook_failed and any(leg.increasing for leg in legs):
+        codes.insert(0, NAMES[reasons.POLICY_HOOK_ERROR])
     refusals = all_results(judgement, legs, context, limits, refusals_only=True) if judgement.refusing else []
     action, words = ACTIONS[judgement.action], codes
     if hold and action is Action.HOLD:
         words = [hold]
     elif action is asked and not codes:
         words = list(proposal.reasons)
-    if asked is Action.EXIT and cell.position.lots == 0:
+    if action is Action.EXIT and asked is Action.EXIT and cell.position.lots == 0:
         words = [NAMES[reasons.NOTHING_TO_EXIT]]
     verdict = Verdict(
         action=action,
@@ -133,12 +138,10 @@ def guard(
     return verdict
 
 
-def _why_hold(cell: Cell, asked: Action, plan: Plan, hook_failed: bool) -> str:
+def _why_hold(cell: Cell, asked: Action, plan: Plan) -> str:
     """Name what stands against an ACT before any guard is asked; empty = nothing."""
     if asked is not Action.ACT:
         return ""
-    if hook_failed:
-        return NAMES[reasons.POLICY_HOOK_ERROR]
     if cell.session_open == 0:
         return NAMES[reasons.SESSION_CLOSED]
     if cell.markouts.untracked > 0 and cell.markouts.added - min(cell.markouts.done) >= len(cell.markouts.price):
@@ -146,8 +149,8 @@ def _why_hold(cell: Cell, asked: Action, plan: Plan, hook_failed: bool) -> str:
     return plan.reason
 
 
-def _context(engine: Engine, cell: Cell, now_ns: UnixNs) -> GuardContext:
-    state, policy, account, market = engine.state, engine.policy, engine.state.account, cell.market
+def _context(engine: Engine, cell: Cell, policy: RiskPolicy, now_ns: UnixNs) -> GuardContext:
+    state, account, market = engine.state, engine.state.account, cell.market
     context = GuardContext()
     for slot, index in _FROM_FEATURES:
         observe(context, slot, market.features[index])
@@ -174,7 +177,9 @@ def _context(engine: Engine, cell: Cell, now_ns: UnixNs) -> GuardContext:
         ("rate_limited_in_window", float(count_recent(state.rate_limits, now_ns, window_ns))),
         ("reconnects_in_window", float(count_recent(state.reconnects, now_ns, window_ns))),
     ):
-        observe(context, SLOT[name], value)
+        slot = SLOT[name]
+        context.observed[slot] = value
+        context.presence[slot] = PRESENT if math.isfinite(value) else MALFORMED
     context.inventory = size_of(cell.position, cell.position.lots)
     context.open_buy, context.open_sell = open_sizes(cell)
     open_orders = 0

@@ -2,22 +2,21 @@
 
 from typing import Any
 
+import msgspec
+
 from ami_engine.features.catalogue import named
 from ami_engine.kernels.ledger import average_price, size_of
-from ami_engine.kernels.orders import remaining_lots
+from ami_engine.kernels.orders import count_open, remaining_lots
 from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine
-from ami_engine.loop.observe import open_sizes
+from ami_engine.loop.observe import open_sizes, storable
 from ami_engine.mdm.view import ModelRng, View, WorkingOrder
 from decision_schema import reasons
 from decision_schema.events import Event
 from decision_schema.instruments import price_of
-from decision_schema.packet_v2 import tag_floats
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, Proposal
 from decision_schema.units import NS_PER_MS, UnixNs
-
-import msgspec
 
 _STATUS = ("", "sent", "live", "canceling", "unknown")
 
@@ -26,7 +25,8 @@ def propose(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Proposa
     """Give the model's proposal, or HOLD with the reason for which it is not asked."""
     reason = _why_not_asked(engine, cell, event, now_ns)
     if reason:
-        return Proposal(action=Action.HOLD, confidence=1.0, reasons=[reason])
+        pulls = reason == NAMES[reasons.SETTLED] and count_open(cell.orders) > 0
+        return Proposal(action=Action.CANCEL if pulls else Action.HOLD, confidence=1.0, reasons=[reason])
     model = engine.model
     offered: dict[str, Any] = {"now_ns": now_ns}
     if model.wants("view"):
@@ -98,5 +98,11 @@ def proposal_record(proposal: Proposal) -> dict[str, Any]:
         "action": str(proposal.action),
         "confidence": proposal.confidence,
         "reasons": proposal.reasons,
-        "params": tag_floats(proposal.params),
+        "params": params_record(proposal.params),
     }
+
+
+def params_record(params: dict[str, Any]) -> dict[str, Any]:
+    """Give params as they are stored; what a packet cannot hold is left out of it."""
+    plain = storable(params) if params else {}
+    return plain if isinstance(plain, dict) else {"left_out": plain}

@@ -13,11 +13,11 @@ from ami_engine.kernels.orders import FREE, remaining_lots
 from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.guard import Verdict
-from ami_engine.loop.propose import proposal_record
+from ami_engine.loop.propose import params_record, proposal_record
 from ami_engine.loop.pursue import message_record
 from decision_schema import reasons
 from decision_schema.events import Event, Report
-from decision_schema.packet_v2 import PacketV2, tag_floats
+from decision_schema.packet_v2 import PacketV2
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, Proposal
 from decision_schema.units import UnixNs
@@ -86,7 +86,7 @@ def _params_out(cell: Cell, plan: Plan, verdict: Verdict) -> dict[str, Any]:
             if not want.takes:
                 order["price"] = want.price_ticks * instrument.tick_num / instrument.tick_den
             orders.append(order)
-    return {**tag_floats(plan.travels), "orders": orders}
+    return {**params_record(plan.travels), "orders": orders}
 
 
 def _guards(policy: RiskPolicy, verdict: Verdict) -> dict[str, Any]:

@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 LIVE_TIMER_MS = 1_000
 MAX_SOURCE_FAILURES = 5
 """Failures of a source in a row after which the run ends."""
+MAX_TIMERS_IN_GAP = 4_096
+"""Timer steps of each market in one gap between events: a wrong stamp must not hang the run."""
 QUERY_INTERVAL_NS = 1 * NS_PER_SECOND
 CLOSING_ROUNDS = 20
 """Times that open orders are cancelled and asked for at the end of a run."""
@@ -125,7 +127,7 @@ def _settled(
     run = config.run
     run = msgspec.structs.replace(
         run,
-        run_id=run_id or run.run_id or f"run-{clock.wall_text().replace(':', '')}-{clock.wall_ns() % 10**9:09d}",
+        run_id=_run_id_now() if run_id is None and run.run_id is None else run.run_id if run_id is None else run_id,
         steps=run.steps if steps is None else steps,
         dry_run=bool(dry_run or run.dry_run),
         seed=run.seed if seed is None else seed,
@@ -138,6 +140,10 @@ def _settled(
     return msgspec.structs.replace(
         config, run=run, trace=trace, guards=config.guards if risk_policy is None else risk_policy
     )
+
+
+def _run_id_now() -> str:
+    return f"run-{clock.wall_text().replace(':', '')}-{clock.wall_ns() % 10**9:09d}"
 
 
 class _Run:
@@ -267,13 +273,20 @@ class _Run:
         self._query(now_ns)
 
     def _timers(self, now_ns: UnixNs) -> None:
-        """Step once for each market at each multiple of the interval up to now."""
+        """Step once for each market at each multiple of the interval up to now.
+
+        Of a gap with more multiples than MAX_TIMERS_IN_GAP only the first ones and the last come.
+        """
         if self.timer_ns == 0:
             return
         if not self.engine.market_ids:
             self.next_timer_ns = now_ns - now_ns % self.timer_ns + self.timer_ns
             return
+        left = MAX_TIMERS_IN_GAP
         while self.next_timer_ns <= now_ns:
+            left -= 1
+            if left == 0:
+                self.next_timer_ns = now_ns - now_ns % self.timer_ns
             due = self.next_timer_ns
             self.next_timer_ns += self.timer_ns
             for market_id in tuple(self.engine.market_ids):
@@ -332,7 +345,7 @@ class _Run:
         for part in reversed(opened):
             try:
                 part.close()
-            except Exception as error:  # noqa: BLE001 - user code: the run's records come first
+            except Exception as error:
                 self.trace.audit({"kind": "close_failed", "what": type(part).__name__, "error": type(error).__name__})
         self.summary.count_reports(self.closing_reports)
         summary = self._summary()

@@ -42,8 +42,6 @@ def step(engine: Engine, event: Event, reports: Sequence[Report], now_ns: UnixNs
     state.step += 1
     state.now_ns = now_ns
     state.had_error = 0
-    if state.first_ns < 0:
-        state.first_ns = now_ns
     cell = engine.cell_of(event)
 
     remarks = apply_reports(engine, reports, now_ns)  # what the broker did with the last intents

@@ -14,6 +14,7 @@ from ami_engine.mdm.private_hook import Model, load_file, load_private_model
 from ami_engine.mdm.reference_model import propose_reference
 from ami_engine.security.redaction import redact_secrets, redact_text
 from decision_schema.errors import ConfigError
+from decision_schema.packet_v2 import tag_floats
 from decision_schema.types import Action, Proposal
 
 _log = logging.getLogger(__name__)
@@ -67,17 +68,17 @@ class DecisionEngine:
             offered = {name: value for name, value in offered.items() if name in self._accepts}
         try:
             proposal = self._model(features, **offered)
+            if not isinstance(proposal, Proposal):
+                return self._hold(type(proposal).__name__, None)
+            if not proposal.params and not proposal.reasons:
+                return proposal
+            return msgspec.structs.replace(  # which checks again what the model may have changed since
+                proposal,
+                reasons=tag_floats([redact_text(reason) for reason in proposal.reasons]),
+                params=redact_secrets(proposal.params),
+            )
         except Exception as error:  # noqa: BLE001 - user code: any failure holds
             return self._hold(type(error).__name__, error)
-        if not isinstance(proposal, Proposal):
-            return self._hold(type(proposal).__name__, None)
-        if not proposal.params and not proposal.reasons:
-            return proposal
-        return msgspec.structs.replace(
-            proposal,
-            reasons=[redact_text(reason) for reason in proposal.reasons],
-            params=redact_secrets(proposal.params),
-        )
 
     def wants(self, name: str) -> bool:
         """Tell whether the model takes a keyword, so that the loop builds only what is read."""
@@ -86,14 +87,13 @@ class DecisionEngine:
     def memory_digest(self) -> str | None:
         """Give the digest of the model's declared memory; None where it is empty.
 
-        Raises:
-            ModelError: never; memory that cannot be encoded has the digest ``unencodable``.
+        Memory that cannot be encoded has the digest ``unencodable``.
         """
         if not self.memory:
             return None
         try:
             return hashlib.sha256(msgspec.json.encode(self.memory, order="deterministic")).hexdigest()[:16]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return "unencodable"
 
     def _hold(self, kind: str, error: Exception | None) -> Proposal:
@@ -156,9 +156,10 @@ def load_object(text: str) -> Any:
 def _accepted_keywords(function: Model) -> frozenset[str] | None:
     """Name the keywords a model takes; None = any."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
-    return frozenset(p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD))
+    # The first one, whatever its name, takes the features.
+    return frozenset(p.name for p in parameters[1:] if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD))

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from decision_schema.instruments import unit_loss
 from dmc_core.dmc.context import GuardContext
 from dmc_core.dmc.guards import (
     ABSENT,
@@ -95,17 +96,6 @@ class Judgement:
     action: int = HOLD
     verdicts: list[int] = field(default_factory=lambda: [OFF] * N_GUARDS)
     refusing: list[int] = field(default_factory=list)
-
-
-def unit_loss(is_binary: bool, multiplier: float, long: bool, price: float) -> float:
-    """Give the most one unit can lose: linear price x multiplier; binary short 1 - price.
-
-    >>> unit_loss(True, 1.0, False, 0.75)
-    0.25
-    """
-    if is_binary and not long:
-        return max(0.0, 1.0 - price) * multiplier
-    return abs(price) * multiplier
 
 
 def decide(

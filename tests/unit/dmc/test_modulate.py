@@ -13,7 +13,7 @@ from decision_schema.terms import OrderTerms
 from decision_schema.types import Action, Proposal
 from dmc_core.dmc import modulator
 from dmc_core.dmc.context import GuardContext, observe, read_context
-from dmc_core.dmc.decide import Judgement, Leg, decide, unit_loss
+from dmc_core.dmc.decide import Judgement, Leg, decide
 from dmc_core.dmc.guards import (
     ABSENT,
     GUARDS,
@@ -538,12 +538,6 @@ def test_a_taking_order_without_any_price_cannot_be_judged():
     final, mismatch = modulate(propose(side="buy", size=1), RiskPolicy(), context)
     assert final.action is Action.HOLD
     assert mismatch.reason_codes[0] == "missing_input:mid"
-
-
-def test_unit_loss():
-    assert unit_loss(False, 2.0, True, 0.5) == unit_loss(False, 2.0, False, 0.5) == 1.0
-    assert unit_loss(True, 1.0, True, 0.75) == 0.75
-    assert unit_loss(True, 1.0, False, 1.5) == 0.0
 
 
 # ---------------------------------------------------------------- severities

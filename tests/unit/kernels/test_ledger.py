@@ -18,7 +18,6 @@ from ami_engine.kernels.ledger import (
     mark_position,
     new_account,
     new_position,
-    unit_loss,
     value_account,
 )
 from decision_schema.errors import ContractError
@@ -178,22 +177,6 @@ def test_before_any_mark_the_last_fill_values_the_position_but_not_its_risk():
     mark_position(p, NAN, 4)
     value_account(a, [p], 4)
     assert (a.unrealized, exposure(p), p.mark_ns) == (0.0, 33.0, 3)
-
-
-@pytest.mark.parametrize(
-    ("is_binary", "multiplier", "side", "price", "loss"),
-    [
-        (0, 1.0, 1, 10.0, 10.0),
-        (0, 1.0, -1, 10.0, 10.0),
-        (0, 5.0, 1, -2.0, 10.0),
-        (1, 1.0, 1, 0.25, 0.25),
-        (1, 1.0, -1, 0.25, 0.75),
-        (1, 100.0, -1, 0.25, 75.0),
-        (1, 1.0, -1, NAN, NAN),
-    ],
-)
-def test_unit_loss(is_binary, multiplier, side, price, loss):
-    assert unit_loss(is_binary, multiplier, side, price) == pytest.approx(loss, nan_ok=True, abs=0.0)
 
 
 @pytest.mark.parametrize(

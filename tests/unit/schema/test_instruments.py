@@ -16,6 +16,7 @@ from decision_schema.instruments import (
     parse_step,
     price_of,
     steps_of,
+    unit_loss,
 )
 
 GRIDS = [
@@ -188,3 +189,22 @@ def test_binary_bounds_that_leave_nothing():
     for bounds in ({"price_min": 2.0}, {"price_min": 1.0}, {"price_max": -1.0}):
         with pytest.raises(ContractError, match="price_m"):
             Instrument(kind="binary", **bounds)
+
+
+@pytest.mark.parametrize(
+    ("is_binary", "multiplier", "long", "price", "loss"),
+    [
+        (False, 1.0, True, 10.0, 10.0),
+        (False, 1.0, False, 10.0, 10.0),
+        (False, 5.0, True, -2.0, 10.0),
+        (True, 1.0, True, 0.25, 0.25),
+        (True, 1.0, False, 0.25, 0.75),
+        (True, 100.0, False, 0.25, 75.0),
+        (True, 1.0, False, 1.5, 0.0),
+        (True, 1.0, False, math.nan, math.nan),
+        (True, 1.0, True, math.nan, math.nan),
+        (False, 1.0, True, math.nan, math.nan),
+    ],
+)
+def test_unit_loss(is_binary, multiplier, long, price, loss):
+    assert unit_loss(is_binary, multiplier, long, price) == pytest.approx(loss, nan_ok=True, abs=0.0)
