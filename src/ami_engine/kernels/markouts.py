@@ -13,8 +13,8 @@ from ami_engine.kernels.features import (
     MARKOUT_1_TICKS,
     NS_IN_MS,
     MarketState,
-    in_ticks,
 )
+from ami_engine.kernels.formulas import in_ticks
 from ami_engine.kernels.rolling import Ring, new_ring, pairwise_sum, ring_mean, ring_push
 from decision_schema.reasons import OK, TOO_MANY_MARKOUTS
 from decision_schema.units import NS_PER_SECOND

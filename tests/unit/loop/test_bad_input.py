@@ -489,7 +489,7 @@ def test_wild_params_are_stored_as_strict_json_and_travel(tmp_path):
     assert math.isnan(broker.placed[0].params["nan"])
 
 
-@pytest.mark.parametrize(("field", "value"), [("params", {1: 2}), ("params", 5), ("reasons", [5]), ("confidence", 2.0)])
+@pytest.mark.parametrize(("field", "value"), [("params", {1: 2}), ("params", 5), ("confidence", 2.0)])
 def test_a_proposal_changed_after_its_check_is_checked_again(tmp_path, field, value):
     def model(features):
         proposal = Proposal(action=Action.ACT, confidence=0.9, reasons=["words"], params={"value": 0.5})
