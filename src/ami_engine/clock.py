@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 
 from decision_schema.events import Event
-from decision_schema.units import UnixNs
+from decision_schema.units import NS_PER_DAY, UnixNs
 
 
 def wall_ns() -> UnixNs:
@@ -27,10 +27,16 @@ def wall_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+MAX_JUMP_NS = 366 * NS_PER_DAY
+"""Longest gap between two events that is taken for one."""
+
+
 class EventClock:
     """Time as the events carry it: ours where they have it, else the venue's, else one wall reading.
 
-    It never goes back: an older stamp takes the last one, and admission judges its order. The
+    It never goes back: an older stamp takes the last one, and admission judges its order. Nor does
+    it follow a stamp more than a year ahead: one wrong stamp must not make all that follows look
+    old, and admission refuses it as a future event. The
     wall is read only for a book, and only where no event has carried a time: in data of one's own
     from years ago, an event that lost its time must not make all that follows look old.
     """
@@ -45,8 +51,9 @@ class EventClock:
         """Give the time of the step that takes this event; 0 = none is known yet."""
         carried = event.ts_ns if event.received_ns is None else event.received_ns
         if carried is not None:
+            if not self._carried or carried - self._last <= MAX_JUMP_NS:
+                self._last = max(self._last, carried)
             self._carried = True
-            self._last = max(self._last, carried)
         elif not self._carried and event.bad is None and event.has_book:
             self._last = max(self._last, wall_ns())
         return self._last

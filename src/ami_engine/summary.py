@@ -7,14 +7,17 @@ from decision_schema.packet_v2 import PacketV2
 from decision_schema.reasons import text_of
 from decision_schema.types import Action
 
+_WAITING = ("order_open_no_cancel", "awaiting_broker")
+"""Remarks of an ACT that say why no order followed."""
 MAX_REASONS = 1_000
 """Different reasons that are counted apart; further ones count as ``other``."""
 
 
 class RunSummary:
-    """Folds packets: `update` with each, `get` at any time."""
+    """Folds packets: `update` with each, `get` at any time; `dry_run` = no order is really sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self.dry_run = dry_run
         self.steps = 0
         self.events = 0
         self.actions: Counter[str] = Counter(dict.fromkeys(Action, 0))
@@ -86,6 +89,8 @@ class RunSummary:
             lines.append(f"The model never proposed to act in {self.steps} steps.")
         elif self.submitted == 0:
             lines.append(f"The model proposed to act {acts} times, but no order was sent.")
+        elif self.dry_run:
+            lines.append(f"A dry run: the model proposed to act {acts} times; {self.submitted} orders, none of them sent.")
         elif not self.fills:
             lines.append(
                 f"{self.submitted} orders were sent and none filled: no trade reached their place in the queue, "
@@ -95,6 +100,7 @@ class RunSummary:
             lines.append(f"The model proposed to act {acts} times; {self.submitted} orders, {self.fills.total()} fills.")
         if not self.fills:
             lines += [f"{count} x {reason}: {text_of(reason)}" for reason, count in self.hold_reasons.most_common(5)]
+            lines += [f"{count} x {mark}: {text_of(mark)}" for mark, count in self.remarks.items() if mark in _WAITING]
             lines += [f"{count} x rejected by the broker: {why}" for why, count in self.rejected.most_common(3)]
         if self.bad_inputs:
             total = sum(self.bad_inputs.values())

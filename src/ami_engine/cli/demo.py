@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from ami_engine.assembly import run_config, with_run
 from ami_engine.cli.words import decision_words, pick_three
@@ -71,12 +71,8 @@ def _run_with_bar(config: RunConfig, *, shown: bool) -> dict[str, Any]:
 
 
 def _print_summary(console: Console, summary: dict[str, Any]) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-
     def row(name: str, text: str) -> None:
-        table.add_row(name, text)
+        console.print(f"[bold]{name:<12}[/bold]{escape(text)}")
 
     def counts(found: dict[str, int], most: int = 4) -> str:
         shown = [f"{name} {count}" for name, count in list(found.items())[:most]]
@@ -106,7 +102,6 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     if summary["stopped"]:
         row("stopped", f"at step {summary['stopped']['step']}: {summary['stopped']['reason']}")
     row("trace", str(Path(summary["run_dir"]) / TRACES))
-    console.print(table)
     for line in summary["explanation"]:
         console.print(line, markup=False)
 

@@ -102,6 +102,7 @@ def pick_three(packets: list[PacketV2]) -> list[PacketV2]:
     take(lambda p: p.final_action["action"] == Action.ACT and len(p.intents) >= 2)
     take(lambda p: p.final_action["action"] == Action.HOLD and p.guards["refusing"])
     take(lambda p: p.final_action["action"] == Action.HOLD)
+    take(lambda p: p.final_action["action"] not in (Action.ACT, Action.HOLD) and p.intents)
     take(lambda p: p.final_action["action"] not in (Action.ACT, Action.HOLD))
     take(lambda p: any(report["type"] == "fill" for report in p.external["reports"]))
     take(lambda p: True)

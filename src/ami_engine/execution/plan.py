@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 from ami_engine.config import ExecutionSection
@@ -79,10 +81,9 @@ def _complete(
     market, book = cell.market, cell.market.book
     value = math.nan
     if params.get("value") is not None:
-        given = params["value"]
-        if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        value = _finite(params["value"])
+        if math.isnan(value):
             return Plan(reason=f"{NAMES[reasons.MODEL_ERROR]}:value")
-        value = float(given)
     microprice = market.features[MICROPRICE]
     fair = fair_value(value, microprice, book.mid)
     terms_from = "value" if not math.isnan(value) else "mid" if math.isnan(microprice) else "microprice"
@@ -107,6 +108,17 @@ def _complete(
         want = Wanted(side=side, price_ticks=ticks, post_only=1, ttl_ns=policy.quote_ttl_ms * NS_PER_MS)
         _add(plan, want, settings.size, cell)
     return plan
+
+
+def _finite(given: object) -> float:
+    """Read a number of any library; nan where it is none, or not finite."""
+    if isinstance(given, bool) or not isinstance(given, Real | Decimal):
+        return math.nan
+    try:
+        value = float(given)
+    except (OverflowError, ValueError):  # beyond a float; a signalling NaN
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def _add_terms(

@@ -105,7 +105,8 @@ def _refusal(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> int:
     stamp = event.received_ns if event.received_ns is not None else event.ts_ns
     if event.seq is None and stamp is not None and stamp < cell.last_stamp_ns[channel]:
         return reasons.OUT_OF_ORDER
-    if event.ts_ns is not None and event.ts_ns > now_ns + engine.config.run.max_clock_skew_ms * NS_PER_MS:
+    latest = max(event.ts_ns or 0, event.received_ns or 0)
+    if latest > now_ns + engine.config.run.max_clock_skew_ms * NS_PER_MS:
         return reasons.FUTURE_EVENT
     bounds = cell.market
     for trade in event.trades:

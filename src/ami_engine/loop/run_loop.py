@@ -176,7 +176,7 @@ class _Run:
             policy_hook=policy_hook,
         )
         self.gateway = Gateway(broker, dry_run=config.run.dry_run)
-        self.summary = RunSummary()
+        self.summary = RunSummary(dry_run=config.run.dry_run)
         timer_ms = config.run.timer_ms
         if timer_ms is None:
             timer_ms = LIVE_TIMER_MS if source.live else 0

@@ -356,10 +356,20 @@ def test_more_markets_than_capacity_hold(tmp_path):
     assert packets[-1]["final_action"]["action"] == "ACT"
 
 
-def test_a_stamp_at_the_end_of_time_does_not_hang_the_timers(tmp_path):
+@pytest.mark.parametrize("stamp", [{"ts_ns": 2**63 - 1}, {"received_ns": 2**63 - 1}, {"ts_ms": T0 + 367 * 86_400_000}])
+def test_one_stamp_far_ahead_holds_and_does_not_make_the_rest_old(tmp_path, stamp):
+    wrong = book()
+    wrong.pop("ts_ms", None)
+    summary, packets = play(tmp_path, [before(), {**wrong, **stamp}, after()])
+    assert packets[1]["final_action"]["reasons"] == ["future_event"]
+    assert packets[2]["final_action"]["action"] == "ACT"
+    assert summary["bad_inputs"] == {"future_event": 1}
+
+
+def test_a_gap_of_a_year_does_not_hang_the_timers(tmp_path):
     config = RunConfig(run=RunSection(timer_ms=1))
     broker = ScriptedBroker()
-    summary, packets = play(tmp_path, [before(), book(ts_ns=2**63 - 1)], broker, config=config)
+    summary, packets = play(tmp_path, [before(), book(ts_ms=T0 + 360 * 86_400_000)], broker, config=config)
     assert summary["ended"] == "exhausted"
     assert len(packets) < 20_000
     assert packets[-2]["input"]["kind"] == "timer"
