@@ -14,6 +14,7 @@ from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.sim.synthetic_source import SyntheticSource
 from decision_schema.errors import ConfigError
 
+
 def run_config(config: RunConfig, progress: Progress | None = None) -> dict[str, Any]:
     """Run what a config describes and return its summary.
 

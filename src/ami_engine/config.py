@@ -196,10 +196,10 @@ class RunConfig(_Section, frozen=True, kw_only=True):
         for name, number, positive in (
             ("run.initial_equity", self.run.initial_equity, False),
             ("execution.size", self.execution.size, True),
-            ("execution.half_spread_ticks", self.execution.half_spread_ticks, False),
+            ("execution.half_spread_ticks", self.execution.half_spread_ticks or 0.0, False),
         ):
             usable = isinstance(number, int | float) and not isinstance(number, bool)
-            if number is not None and not (usable and (0.0 < number < math.inf or (number == 0.0 and not positive))):
+            if not (usable and (0.0 < number < math.inf or (number == 0.0 and not positive))):
                 raise ConfigError(f"config: {name} is {number!r}: give a finite number {'>' if positive else '>='} 0")
         seed = self.run.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:

@@ -1,7 +1,6 @@
 """``mdm demo`` and ``mdm run``: run, show progress, print the summary, explain."""
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ami_engine.kernels.features import MarketState, new_market_state
 from ami_engine.kernels.ledger import Account, Position, new_account, new_position
 from ami_engine.kernels.markouts import MarkoutState
-from ami_engine.kernels.orders import Orders
+from ami_engine.kernels.orders import Orders, remaining_lots
 from ami_engine.kernels.telemetry import StepWindow, TimeWindow
 from decision_schema.instruments import Instrument
 
@@ -103,3 +103,17 @@ def new_cell(index: int, instrument: Instrument, sample_ns: int, can_cancel: boo
         min_notional=instrument.min_notional,
         can_short=0 if instrument.short == "no" else 1,
     )
+
+
+def open_sizes(cell: Cell) -> tuple[float, float]:
+    """Sum what working orders may still buy and sell, in units."""
+    market = cell.market
+    buy = sell = 0
+    for i in range(cell.orders.used):
+        order = cell.orders.slots[i]
+        if order.side > 0:
+            buy += remaining_lots(order)
+        else:
+            sell += remaining_lots(order)
+    scale_num, scale_den = market.lot_num, market.lot_den
+    return buy * scale_num / scale_den, sell * scale_num / scale_den

@@ -22,10 +22,9 @@ from ami_engine.kernels.features import (
 )
 from ami_engine.kernels.ledger import exposure, size_of
 from ami_engine.kernels.orders import count_open, find_working, remaining_lots
-from ami_engine.kernels.records import Cell
+from ami_engine.kernels.records import Cell, open_sizes
 from ami_engine.kernels.telemetry import count_recent
 from ami_engine.loop.engine import Engine
-from ami_engine.loop.observe import open_sizes
 from decision_schema import reasons
 from decision_schema.instruments import floor_steps, price_of, unit_loss
 from decision_schema.reasons import NAMES
@@ -235,7 +234,8 @@ def _legs(cell: Cell, plan: Plan) -> list[Leg]:
                 size=size_of(cell.position, want.lots),
                 lot=lot,
                 min_size=size_of(cell.position, cell.min_lots),
-                replaces=size_of(cell.position, left),
+                # What the level gives up stays counted: it may fill until its end is confirmed.
+                replaces=size_of(cell.position, min(left, want.lots)),
             )
         )
     return legs

@@ -7,9 +7,9 @@ import msgspec
 from ami_engine.features.catalogue import named
 from ami_engine.kernels.ledger import average_price, size_of
 from ami_engine.kernels.orders import count_open, remaining_lots
-from ami_engine.kernels.records import Cell
+from ami_engine.kernels.records import Cell, open_sizes
 from ami_engine.loop.engine import Engine
-from ami_engine.loop.observe import open_sizes, storable
+from ami_engine.loop.receive import storable
 from ami_engine.mdm.view import ModelRng, View, WorkingOrder
 from decision_schema import reasons
 from decision_schema.events import Event

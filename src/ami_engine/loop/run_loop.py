@@ -6,9 +6,7 @@ packet, send its messages. What the broker answers is an input of the next packe
 
 import logging
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,23 +17,23 @@ from ami_engine import clock
 from ami_engine.config import RunConfig
 from ami_engine.execution.gateway import Gateway, Message
 from ami_engine.kernels.ledger import value_account
-from ami_engine.kernels.markouts import HORIZONS_NS
-from ami_engine.kernels.orders import CANCELING, FREE, SENT, UNKNOWN
-from ami_engine.loop.engine import Engine, run_key, what_a_run_is
+from ami_engine.kernels.orders import CANCELING, SENT, UNKNOWN
+from ami_engine.loop.engine import Engine, run_key
+from ami_engine.loop.facts import end_state, manifest_of, open_orders
 from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, PumpedFeed
-from ami_engine.loop.observe import admit, apply_reports, receive
+from ami_engine.loop.receive import admit, receive
 from ami_engine.loop.record import state_record
+from ami_engine.loop.reports import apply_reports
+from ami_engine.loop.signals import handled_signals
 from ami_engine.loop.step import step
 from ami_engine.mdm.decision_engine import DecisionEngine
 from ami_engine.ports import Broker, MarketDataSource, RunContext
 from ami_engine.security.redaction import redact_text
 from ami_engine.summary import RunSummary
 from ami_engine.trace.trace_logger import TraceLogger
-from decision_schema import reasons
 from decision_schema.errors import ConfigError
 from decision_schema.events import Event
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixNs
-from dmc_core.dmc.guards import GUARDS, LIMIT_NAMES, OBSERVED, VERDICTS, limits_of
 from dmc_core.dmc.policy_hook import PolicyHook, load_policy_hook
 from dmc_core.dmc.risk_policy import RiskPolicy
 
@@ -189,7 +187,7 @@ class _Run:
         self.events = 0
         self.closing_reports: list[dict[str, Any]] = []
         self.trace = TraceLogger(
-            self.run_id, config.trace.output_dir, manifest=_manifest(self.engine), must_be_new=True
+            self.run_id, config.trace.output_dir, manifest=manifest_of(self.engine), must_be_new=True
         )
 
     def run(self) -> dict[str, Any]:
@@ -202,7 +200,7 @@ class _Run:
         self.begun_ns = clock.elapsed_ns()
         opened: list[MarketDataSource | Broker] = []
         try:
-            with _signals(self._on_signal):
+            with handled_signals(self._on_signal):
                 try:
                     for part in (self.source, self.broker):
                         part.open(context)
@@ -311,18 +309,10 @@ class _Run:
         if not self.engine.capabilities.query or self.config.run.dry_run or now_ns < self.next_query_ns:
             return
         self.next_query_ns = now_ns + QUERY_INTERVAL_NS
-        for order_id, status, age_ns in self._open_orders(now_ns):
-            if status == UNKNOWN or (status in (SENT, CANCELING) and age_ns > QUERY_INTERVAL_NS):
+        for order_id, order in open_orders(self.engine):
+            late = order.status in (SENT, CANCELING) and now_ns - order.created_ns > QUERY_INTERVAL_NS
+            if order.status == UNKNOWN or late:
                 self.gateway.query(order_id)
-
-    def _open_orders(self, now_ns: UnixNs) -> list[tuple[str, int, int]]:
-        """List id, status and age of the orders whose end is not confirmed."""
-        return [
-            (self.engine.ids.of(cell.index, i), cell.orders.slots[i].status, now_ns - cell.orders.slots[i].created_ns)
-            for cell in self.engine.state.cells
-            for i in range(cell.orders.used)
-            if cell.orders.slots[i].status != FREE
-        ]
 
     def _cancel_all(self) -> None:
         """Cancel what still rests and take the confirmations, within a bound."""
@@ -333,12 +323,12 @@ class _Run:
             self.closing_reports += [msgspec.to_builtins(report) for report in reports]
             for remark in apply_reports(engine, reports, now_ns):
                 self.trace.audit({"kind": "venue_inconsistent", "what": remark})
-            open_orders = self._open_orders(now_ns)
-            if not open_orders or not engine.capabilities.cancel:
+            resting = open_orders(engine)
+            if not resting or not engine.capabilities.cancel:
                 break
             if not reports:
                 clock.pause(CLOSING_PAUSE_SECONDS if self.live_broker else 0.0)
-            self.gateway.send([Message("cancel", order_id) for order_id, _, _ in open_orders])
+            self.gateway.send([Message("cancel", order_id) for order_id, _ in resting])
         value_account(engine.state.account, engine.state.positions, now_ns)
 
     def _close(self, opened: list[MarketDataSource | Broker]) -> dict[str, Any]:
@@ -365,78 +355,13 @@ class _Run:
         return summary
 
     def _summary(self) -> dict[str, Any]:
-        state, account = self.engine.state, self.engine.state.account
         seconds = (clock.elapsed_ns() - self.begun_ns) / NS_PER_SECOND
-        stopped = None
-        if state.stopped != reasons.OK:
-            stopped = {"step": state.stop_step, "reason": reasons.NAMES[state.stopped]}
         return {
             "run_id": self.run_id,
             "run_dir": str(self.trace.run_dir),
             **self.summary.get(),
             "ended": self.ended,
-            "stopped": stopped,
-            "open_orders_left": [order_id for order_id, _, _ in self._open_orders(state.now_ns)],
-            "positions": {
-                market_id: self.engine.instrument(market_id).size(cell.position.lots)
-                for market_id, cell in zip(self.engine.market_ids, state.cells, strict=True)
-            },
-            "realized_pnl": account.realized,
-            "unrealized_pnl": account.unrealized,
-            "fees": account.fees,
-            "funding": account.funding,
-            "final_equity": account.equity,
-            "max_drawdown": account.max_drawdown,
-            "markouts": _markouts(self.engine),
-            "model": self.engine.model.model_id,
-            "model_errors": self.engine.model.errors,
+            **end_state(self.engine),
             "timing": {"seconds": seconds, "events_per_second": self.events / seconds if seconds > 0.0 else 0.0},
             "explanation": self.summary.explain(),
         }
-
-
-def _markouts(engine: Engine) -> dict[str, dict[str, float]]:
-    """Average the markouts of all fills by horizon, in ticks; positive = good for us."""
-    result: dict[str, dict[str, float]] = {}
-    for horizon, horizon_ns in enumerate(HORIZONS_NS):
-        count = sum(cell.markouts.done[horizon] for cell in engine.state.cells)
-        total = sum(cell.markouts.total[horizon] for cell in engine.state.cells)
-        if count:
-            result[f"{horizon_ns // NS_PER_SECOND}s"] = {"mean_ticks": total / count, "fills": count}
-    return result
-
-
-def _manifest(engine: Engine) -> dict[str, Any]:
-    """Give the facts that a reader of the packets needs, and that the chain is bound to."""
-    config = engine.config
-    return {
-        "model": engine.model.model_id,
-        "seed": config.run.seed,
-        "config": msgspec.to_builtins(what_a_run_is(config)),
-        "instruments": {name: msgspec.to_builtins(found) for name, found in engine.instruments.items()},
-        "capabilities": msgspec.to_builtins(engine.capabilities),
-        "guards": {
-            "observed": [{"name": o.name, "unit": o.unit} for o in OBSERVED],
-            "rows": [
-                {"name": g.name, "observed": g.observed, "limit": g.limit, "scope": g.scope, "severity": g.severity}
-                for g in GUARDS
-            ],
-            "verdicts": list(VERDICTS),
-            "limits": dict(zip(LIMIT_NAMES, limits_of(engine.policy), strict=True)),
-        },
-        **({"run_key": engine.run_key.hex()} if engine.capabilities.live else {}),
-    }
-
-
-@contextmanager
-def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM while a run lasts, where signals can be handled: in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

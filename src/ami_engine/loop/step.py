@@ -12,10 +12,11 @@ from ami_engine.execution.plan import Plan, plan_orders
 from ami_engine.kernels.telemetry import record_step
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.guard import guard
-from ami_engine.loop.observe import apply_reports, observe
+from ami_engine.loop.observe import observe
 from ami_engine.loop.propose import propose
 from ami_engine.loop.pursue import pursue
 from ami_engine.loop.record import record
+from ami_engine.loop.reports import apply_reports
 from decision_schema.events import Event, Report
 from decision_schema.packet_v2 import PacketV2
 from decision_schema.types import Action
@@ -34,7 +35,7 @@ def step(engine: Engine, event: Event, reports: Sequence[Report], now_ns: UnixNs
 
     Args:
         engine: State and constants of the run; its state is moved on.
-        event: A market event as `observe.receive` and `observe.admit` gave it, or a timer.
+        event: A market event as `receive.receive` and `receive.admit` gave it, or a timer.
         reports: What the broker said since the last step, in order.
         now_ns: The time of this step.
     """

@@ -1,0 +1,80 @@
+"""What a run says of itself: the facts it began with, and the state it ended in."""
+
+from typing import Any
+
+import msgspec
+
+from ami_engine.kernels.markouts import HORIZONS_NS
+from ami_engine.kernels.orders import FREE, OrderSlot
+from ami_engine.loop.engine import Engine, what_a_run_is
+from decision_schema import reasons
+from decision_schema.units import NS_PER_SECOND
+from dmc_core.dmc.guards import GUARDS, LIMIT_NAMES, OBSERVED, VERDICTS, limits_of
+
+
+def open_orders(engine: Engine) -> list[tuple[str, OrderSlot]]:
+    """List the orders whose end is not confirmed, with their ids."""
+    return [
+        (engine.ids.of(cell.index, i), cell.orders.slots[i])
+        for cell in engine.state.cells
+        for i in range(cell.orders.used)
+        if cell.orders.slots[i].status != FREE
+    ]
+
+
+def end_state(engine: Engine) -> dict[str, Any]:
+    """Give the part of the summary that the state knows: latch, positions, money, markouts, model."""
+    state, account = engine.state, engine.state.account
+    stopped = None
+    if state.stopped != reasons.OK:
+        stopped = {"step": state.stop_step, "reason": reasons.NAMES[state.stopped]}
+    return {
+        "stopped": stopped,
+        "open_orders_left": [order_id for order_id, _ in open_orders(engine)],
+        "positions": {
+            market_id: engine.instrument(market_id).size(cell.position.lots)
+            for market_id, cell in zip(engine.market_ids, state.cells, strict=True)
+        },
+        "realized_pnl": account.realized,
+        "unrealized_pnl": account.unrealized,
+        "fees": account.fees,
+        "funding": account.funding,
+        "final_equity": account.equity,
+        "max_drawdown": account.max_drawdown,
+        "markouts": markouts_of(engine),
+        "model": engine.model.model_id,
+        "model_errors": engine.model.errors,
+    }
+
+
+def markouts_of(engine: Engine) -> dict[str, dict[str, float]]:
+    """Average the markouts of all fills by horizon, in ticks; positive = good for us."""
+    result: dict[str, dict[str, float]] = {}
+    for horizon, horizon_ns in enumerate(HORIZONS_NS):
+        count = sum(cell.markouts.done[horizon] for cell in engine.state.cells)
+        total = sum(cell.markouts.total[horizon] for cell in engine.state.cells)
+        if count:
+            result[f"{horizon_ns // NS_PER_SECOND}s"] = {"mean_ticks": total / count, "fills": count}
+    return result
+
+
+def manifest_of(engine: Engine) -> dict[str, Any]:
+    """Give the facts that a reader of the packets needs, and that the chain is bound to."""
+    config = engine.config
+    return {
+        "model": engine.model.model_id,
+        "seed": config.run.seed,
+        "config": msgspec.to_builtins(what_a_run_is(config)),
+        "instruments": {name: msgspec.to_builtins(found) for name, found in engine.instruments.items()},
+        "capabilities": msgspec.to_builtins(engine.capabilities),
+        "guards": {
+            "observed": [{"name": o.name, "unit": o.unit} for o in OBSERVED],
+            "rows": [
+                {"name": g.name, "observed": g.observed, "limit": g.limit, "scope": g.scope, "severity": g.severity}
+                for g in GUARDS
+            ],
+            "verdicts": list(VERDICTS),
+            "limits": dict(zip(LIMIT_NAMES, limits_of(engine.policy), strict=True)),
+        },
+        **({"run_key": engine.run_key.hex()} if engine.capabilities.live else {}),
+    }

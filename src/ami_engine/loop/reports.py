@@ -1,0 +1,162 @@
+"""What the broker said, into the state: orders, ledger entries, failures."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from ami_engine.execution.entries import apply_entry, entry_id, whole_lots
+from ami_engine.kernels.markouts import record_fill
+from ami_engine.kernels.orders import (
+    acknowledge,
+    end_order,
+    fail_cancel,
+    fill_order,
+    lose_order,
+    reject_order,
+)
+from ami_engine.kernels.records import Cell
+from ami_engine.kernels.telemetry import record_time
+from ami_engine.loop.engine import Engine
+from decision_schema.errors import ContractError
+from decision_schema.events import BrokerNote, Fill, LedgerEntry, OrderUpdate, Report, Transfer
+from decision_schema.instruments import price_of
+from decision_schema.units import NS_PER_MS, UnixNs
+
+REQUEST_LIFETIME_NS = 10_000 * NS_PER_MS
+"""Time after which a request that the venue does not know can no more arrive there."""
+CANCEL_LOST_NS = 1_000 * NS_PER_MS
+"""Age of a cancel from which an order that is still live shows that it was lost."""
+_RATE_LIMIT_MARKS = ("ratelimit", "toomanyrequests", "ddosprotection", "429")
+
+
+def apply_reports(engine: Engine, reports: Sequence[Report], now_ns: UnixNs) -> list[str]:
+    """Take what the broker said: orders, ledger entries, failures; return what it cannot explain."""
+    remarks: list[str] = []
+    for report in reports:
+        if isinstance(report, OrderUpdate):
+            _take_update(engine, report, now_ns, remarks)
+        elif isinstance(report, BrokerNote):
+            _take_note(engine, report, now_ns)
+        else:
+            _take_entry(engine, report, now_ns, remarks)
+    return remarks
+
+
+def _take_update(engine: Engine, update: OrderUpdate, now_ns: UnixNs, remarks: list[str]) -> None:
+    place = engine.ids.find(update.client_order_id)
+    if place is None:
+        if update.status in ("live", "filled"):
+            remarks.append(f"unknown order {update.client_order_id[:64]}")
+        return
+    if place.slot < 0:
+        return
+    cell = engine.state.cells[place.market]
+    orders = cell.orders
+    if not engine.capabilities.fills:
+        _fill_from_update(engine, cell, place.slot, update, now_ns, remarks)
+    if update.status == "live":
+        acknowledge(orders, place.slot)
+        if now_ns - orders.slots[place.slot].cancel_ns >= CANCEL_LOST_NS:
+            fail_cancel(orders, place.slot)
+    elif update.status == "unknown":
+        lose_order(orders, place.slot)
+    elif update.status == "rejected":
+        reject_order(orders, place.slot)
+    elif update.status in ("canceled", "expired"):
+        if orders.slots[place.slot].replaces >= 0:
+            acknowledge(orders, place.slot)  # placed and ended at once: what it replaced is gone
+        end_order(orders, place.slot)
+    elif update.status == "filled":
+        acknowledge(orders, place.slot)  # counted until its fills are here
+    elif now_ns - orders.slots[place.slot].created_ns >= REQUEST_LIFETIME_NS:
+        end_order(orders, place.slot)  # not found, and can no more arrive
+    else:
+        fail_cancel(orders, place.slot)  # not found yet: a cancel is to be asked for again
+
+
+def _fill_from_update(
+    engine: Engine, cell: Cell, slot: int, update: OrderUpdate, now_ns: UnixNs, remarks: list[str]
+) -> None:
+    """Make the fill that an update proves, where the broker reports no fills of its own."""
+    order = cell.orders.slots[slot]
+    market = cell.market
+    filled = update.filled_size
+    if filled is None:
+        if update.status != "filled":
+            return
+        filled = order.lots * market.lot_num / market.lot_den
+    done = order.filled_lots * market.lot_num / market.lot_den
+    lots = round((filled - done) * market.lot_den / market.lot_num)
+    if lots <= 0:
+        return
+    if update.avg_price is not None:  # of all that is filled: what the fills before it paid is taken off
+        price = (update.avg_price * (order.filled_lots + lots) - order.paid) / lots
+    elif order.takes == 0:
+        price = price_of(order.price_ticks, market.tick_num, market.tick_den)
+    else:
+        price = market.book.mid
+    if not math.isfinite(price):
+        remarks.append(f"fill without a price {update.client_order_id}")
+        return
+    fill = Fill(
+        fill_id=f"{update.client_order_id}-{order.filled_lots + lots}",
+        client_order_id=update.client_order_id,
+        market_id=engine.market_ids[cell.index],
+        side="buy" if order.side > 0 else "sell",
+        price=price,
+        size=lots * market.lot_num / market.lot_den,
+    )
+    _take_entry(engine, fill, now_ns, remarks)
+
+
+def _take_note(engine: Engine, note: BrokerNote, now_ns: UnixNs) -> None:
+    state = engine.state
+    state.had_error = 1
+    record_time(state.failures, now_ns)
+    if any(mark in note.error.lower() for mark in _RATE_LIMIT_MARKS):
+        record_time(state.rate_limits, now_ns)
+    if engine.policy.ops_cooldown_ms > 0:
+        state.ops_until_ns = max(state.ops_until_ns, now_ns + engine.policy.ops_cooldown_ms * NS_PER_MS)
+    place = engine.ids.find(note.client_order_id) if note.call == "cancel_order" else None
+    if place is not None and place.slot >= 0:
+        fail_cancel(state.cells[place.market].orders, place.slot)
+
+
+def _take_entry(engine: Engine, entry: LedgerEntry, now_ns: UnixNs, remarks: list[str]) -> None:
+    if isinstance(entry, Fill) and not entry.market_id:
+        place = engine.ids.find(entry.client_order_id)
+        if place is not None:  # the market is that of its order
+            entry = msgspec.structs.replace(entry, market_id=engine.market_ids[place.market])
+    if engine.entries.seen(entry_id(entry)):
+        return
+    state = engine.state
+    if isinstance(entry, Transfer):
+        apply_entry(state.account, None, entry)
+        return
+    cell = engine.known_cell(entry.market_id)
+    if cell is None:
+        remarks.append(f"entry for an unknown market {entry.market_id[:64]}")
+        return
+    try:
+        apply_entry(state.account, cell.position, entry)
+    except ContractError as error:
+        remarks.append(str(error))
+        return
+    if isinstance(entry, Fill):
+        _take_fill(engine, cell, entry, now_ns, remarks)
+
+
+def _take_fill(engine: Engine, cell: Cell, fill: Fill, now_ns: UnixNs, remarks: list[str]) -> None:
+    record_fill(cell.markouts, fill.price, 1 if fill.side == "buy" else -1, now_ns)
+    place = engine.ids.find(fill.client_order_id)
+    if place is None or place.market != cell.index:
+        remarks.append(f"fill of an unknown order {fill.client_order_id[:64]}")
+        return
+    lots = whole_lots(fill.size, cell.market.lot_num, cell.market.lot_den)
+    wrong_side = False
+    if place.slot >= 0:  # else its slot serves another order by now
+        wrong_side = cell.orders.slots[place.slot].side != (1 if fill.side == "buy" else -1)
+        fill_order(cell.orders, place.slot, lots, fill.price)
+    if engine.ids.fill(fill.client_order_id, lots) < 0 or wrong_side:
+        remarks.append(f"fill beyond order {fill.client_order_id}")
