@@ -40,7 +40,7 @@ from ami_engine.kernels.rolling import (
     ring_sum,
     ring_sum_of_squares,
 )
-from decision_schema.events import decode_event
+from decision_schema.decode_event import decode_event
 from decision_schema.instruments import Instrument
 from decision_schema.reasons import OK, TOO_MANY_MARKOUTS
 from tests.oracle.feature_oracle import FeatureOracle, MarkoutOracle

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decision_schema.instruments import unit_loss
 from decision_schema.types import Action, FinalDecision, MismatchInfo, Proposal
 from dmc_core.dmc import modulator
 from dmc_core.dmc.context import GuardContext, read_context
-from decision_schema.instruments import unit_loss
 from dmc_core.dmc.decide import Leg
 from dmc_core.dmc.guards import MARKET_ROWS, N_GUARDS
 from dmc_core.dmc.modulator import modulate

@@ -7,6 +7,7 @@ import msgspec
 
 from ami_engine.ports import Broker
 from ami_engine.security.redaction import redact_text
+from decision_schema.decode_report import decode_report
 from decision_schema.errors import ContractError
 from decision_schema.events import (
     BrokerNote,
@@ -16,7 +17,6 @@ from decision_schema.events import (
     Order,
     OrderUpdate,
     Report,
-    decode_report,
 )
 from decision_schema.units import NS_PER_MS, UnixNs
 

@@ -16,8 +16,9 @@ from ami_engine.kernels.features import (
     refresh_features,
     sample_mid,
 )
+from decision_schema.decode_event import MAX_NS, decode_event
 from decision_schema.errors import ContractError
-from decision_schema.events import MAX_NS, Event, decode_event
+from decision_schema.events import Event
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument
 from decision_schema.reasons import NAMES, OK, text_of
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixMs, UnixNs

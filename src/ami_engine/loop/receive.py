@@ -7,7 +7,8 @@ from ami_engine.kernels.records import NONE, Cell
 from ami_engine.loop.engine import Engine
 from ami_engine.security.redaction import redact_secrets
 from decision_schema import reasons
-from decision_schema.events import Bad, Event, decode_event
+from decision_schema.decode_event import decode_event
+from decision_schema.events import Bad, Event
 from decision_schema.packet_v2 import tag_floats
 from decision_schema.reasons import NAMES
 from decision_schema.units import NS_PER_MS, UnixNs

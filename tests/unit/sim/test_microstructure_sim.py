@@ -12,8 +12,9 @@ from ami_engine.sim.ladder import Ladder
 from ami_engine.sim.microstructure_sim import START_NS, MicrostructureSim
 from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.sim.synthetic_source import SyntheticSource
+from decision_schema.decode_event import decode_event
 from decision_schema.errors import ContractError
-from decision_schema.events import Order, decode_event
+from decision_schema.events import Order
 
 SCALES = {
     "guide": {},

@@ -7,7 +7,9 @@ import pytest
 from ami_engine.ports import RunContext
 from ami_engine.sim.microstructure_sim import MicrostructureSim
 from ami_engine.sim.paper_broker import PaperBroker
-from decision_schema.events import Event, Fill, Order, OrderUpdate, decode_event, decode_report
+from decision_schema.decode_event import decode_event
+from decision_schema.decode_report import decode_report
+from decision_schema.events import Event, Fill, Order, OrderUpdate
 from decision_schema.instruments import Instrument
 
 CENTS = Instrument(

@@ -1,0 +1,169 @@
+"""From the dict that a source yields to an `Event`: at the edge, once, and without ever raising.
+
+What is wrong with the input becomes ``Event.bad``, with the value that was seen.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from decision_schema.events import Bad, Event, Level, Side, Trade
+from decision_schema.scalars import Reject, is_whole, read_number, read_size, read_text
+from decision_schema.units import NS_PER_MS, UnixNs
+
+MAX_INPUT_ITEMS = 5_000
+"""Levels or trades of one event; a longer list is ``oversize_event``."""
+MAX_NS = 2**63 - 1
+
+
+def _time(raw: Mapping[Any, Any], stem: str) -> UnixNs | None:
+    """Read ``stem_ns`` or ``stem_ms`` as nanoseconds; fractions of a nanosecond are dropped."""
+    for field, scale in ((f"{stem}_ns", 1), (f"{stem}_ms", NS_PER_MS)):
+        value = raw.get(field)
+        if value is None:
+            continue
+        # Whole numbers stay exact; a float of milliseconds is good to its own precision.
+        if is_whole(value):
+            stamp = int(value) * scale
+        else:
+            number = read_number(value, field)
+            stamp = int((value if isinstance(value, Decimal) else Decimal(number)) * scale)
+        if not 0 <= stamp <= MAX_NS:
+            raise Reject(field)
+        return stamp
+    return None
+
+
+def _levels(value: object, field: str) -> tuple[Level, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise Reject(field)
+    if len(value) > MAX_INPUT_ITEMS:
+        raise Reject(field, "oversize_event")
+    levels: list[Level] = []
+    for item in value:
+        if not isinstance(item, Sequence) or isinstance(item, str | bytes) or len(item) != 2:
+            raise Reject(field)
+        levels.append((read_number(item[0], field), read_size(item[1], field)))
+    sign = 1.0 if field == "asks" else -1.0
+    if any(sign * (after[0] - before[0]) <= 0.0 for before, after in zip(levels, levels[1:], strict=False)):
+        raise Reject(field)
+    return tuple(levels)
+
+
+_SIDES: dict[object, Side | None] = {
+    "buy": "buy",
+    "BUY": "buy",
+    "sell": "sell",
+    "SELL": "sell",
+    None: None,
+    "": None,
+    "unknown": None,
+}
+
+
+def _trades(value: object) -> tuple[Trade, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise Reject("trades")
+    if len(value) > MAX_INPUT_ITEMS:
+        raise Reject("trades", "oversize_event")
+    trades: list[Trade] = []
+    for item in value:
+        if not isinstance(item, Mapping):
+            raise Reject("trades")
+        side = item.get("aggressor_side")
+        if not isinstance(side, str | None) or side not in _SIDES:
+            raise Reject("trades")
+        stamp = item.get("ts_ns", item.get("ts"))
+        if stamp is not None:
+            stamp = _count(stamp, "trades")
+        size = read_size(item.get("size"), "trades")
+        if size == 0.0:
+            raise Reject("trades")
+        trades.append(Trade(read_number(item.get("price"), "trades"), size, _SIDES[side], stamp))
+    return tuple(trades)
+
+
+def _count(value: Any, field: str) -> int:
+    if not is_whole(value) or not 0 <= value <= MAX_NS:
+        raise Reject(field)
+    return int(value)
+
+
+def _optional(raw: Mapping[Any, Any], parts: dict[str, Any], field: str, read: Any) -> None:
+    if field in raw:
+        value = raw[field]
+        parts[field] = None if value is None else read(value, field)
+
+
+_UNSUPPORTED = ("deltas", "order_messages", "instrument")
+_KNOWN = frozenset(
+    "kind market_id channel ts_ms ts_ns received_ms received_ns seq bid ask mid bid_depth ask_depth depth "
+    "bids asks trades funding settlement status".split()
+).union(_UNSUPPORTED)
+
+
+def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> Event:
+    """Decode what a source yields; never raises.
+
+    Args:
+        raw: A dict with the keys of docs/events.md. Unknown keys go to ``extra``.
+        market_id: The market where the event names none.
+        clock_offset_ns: The source's constant offset, added to the venue's times.
+
+    Returns:
+        The event; with ``bad`` set, and none of the parts, where a field cannot be used.
+
+    >>> decode_event({"bid": 0.49, "ask": 0.51}).bid
+    0.49
+    >>> decode_event({"bid": "0.49", "ask": 0.51}).bad.reason
+    'invalid_input:bid'
+    """
+    if not isinstance(raw, Mapping):
+        return Event(market_id=market_id, bad=Bad("invalid_input:event", raw))
+    # The name and the times are read first and one by one: a bad price must not lose them.
+    head: dict[str, Any] = {"market_id": market_id}
+    try:
+        if raw.get("market_id") is not None:
+            head["market_id"] = read_text(raw["market_id"], "market_id")
+        if raw.get("channel") is not None:
+            head["channel"] = read_text(raw["channel"], "channel")
+        head["received_ns"] = _time(raw, "received")
+        stamp = _time(raw, "ts")
+        head["ts_ns"] = None if stamp is None else min(max(0, stamp + clock_offset_ns), MAX_NS)
+        if raw.get("seq") is not None:
+            head["seq"] = _count(raw["seq"], "seq")
+        return Event(**head, **_parts(raw))
+    except Reject as reject:
+        return Event(**head, bad=Bad(reject.reason, raw))
+    except Exception:  # noqa: BLE001 - code of a foreign mapping or number failed
+        return Event(**head, bad=Bad("invalid_input:event", raw))
+
+
+def _parts(raw: Mapping[Any, Any]) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    for field in _UNSUPPORTED:
+        if raw.get(field):
+            raise Reject(field, "unsupported_input")
+    for field in ("bid", "ask", "mid"):
+        _optional(raw, parts, field, read_number)
+    for field in ("bid_depth", "ask_depth", "depth"):
+        _optional(raw, parts, field, read_size)
+    for field in ("bids", "asks"):
+        if raw.get(field) is not None:
+            parts[field] = _levels(raw[field], field)
+    if raw.get("trades") is not None:
+        parts["trades"] = _trades(raw["trades"])
+    if raw.get("funding") is not None:
+        funding = raw["funding"]
+        rate = funding.get("rate") if isinstance(funding, Mapping) else funding
+        parts["funding_rate"] = read_number(rate, "funding")
+    if raw.get("settlement") is not None:
+        settlement = raw["settlement"]
+        price = settlement.get("price") if isinstance(settlement, Mapping) else settlement
+        parts["settlement"] = read_number(price, "settlement")
+    if raw.get("status") is not None:
+        parts["status"] = read_text(raw["status"], "status")
+    extra = {key: value for key, value in raw.items() if key not in _KNOWN}
+    if extra:
+        parts["extra"] = extra
+    return parts
