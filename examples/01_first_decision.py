@@ -11,7 +11,13 @@ class Prices(MarketDataSource):
 
     def __init__(self) -> None:
         self.events = iter(
-            {"market_id": "COIN", "ts_ms": 1_700_000_000_000 + 100 * i, "bid": bid, "ask": bid + 0.02, "depth": 100}
+            {
+                "market_id": "COIN",
+                "ts_ms": 1_700_000_000_000 + 100 * i,
+                "bid": bid,
+                "ask": bid + 0.02,
+                "depth": 100,
+            }
             for i, bid in enumerate((0.49, 0.49, 0.20))
         )
 

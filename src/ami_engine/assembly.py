@@ -35,7 +35,9 @@ def make_source(config: RunConfig) -> MarketDataSource:
             raise ConfigError(f"config: data.source gave a {type(source).__name__}: give a MarketDataSource")
         return source
     if section.params:
-        raise ConfigError("config: data.params goes with a source of your own; the simulator takes [data.sim]")
+        raise ConfigError(
+            "config: data.params goes with a source of your own; the simulator takes [data.sim]"
+        )
     arguments = {name: getattr(section.sim, name) for name in section.sim.__struct_fields__}
     num_events = arguments.pop("num_events")
     return SyntheticSource(MicrostructureSim(**arguments), num_events=num_events)
@@ -69,13 +71,17 @@ def _check_mode(config: RunConfig, source: MarketDataSource, broker: Broker) -> 
     """Refuse a mode that its parts contradict, above all real orders where none are meant."""
     mode, live = config.run.mode, broker.capabilities().live
     if live and mode != "live":
-        raise ConfigError(f"config: run.mode is {mode!r} but broker {config.broker.broker!r} sends real orders")
+        raise ConfigError(
+            f"config: run.mode is {mode!r} but broker {config.broker.broker!r} sends real orders"
+        )
     if mode == "live" and not live:
         raise ConfigError("config: run.mode is 'live' but the broker is not live: give one in [broker]")
     if mode in ("sim", "backtest") and source.live:
         raise ConfigError(f"config: run.mode is {mode!r} but the source is live: use 'paper' or 'live'")
     if mode != "sim" and config.data.source == "sim":
-        raise ConfigError(f"config: run.mode is {mode!r} but data.source is the simulator: give one in [data]")
+        raise ConfigError(
+            f"config: run.mode is {mode!r} but data.source is the simulator: give one in [data]"
+        )
 
 
 def with_run(config: RunConfig, **changes: Any) -> RunConfig:

@@ -21,7 +21,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class RunSection(_Section, frozen=True, kw_only=True):
-    """``[run]``
+    """The table ``[run]``.
 
     Args:
         mode: Which source, broker and clock the assembly chooses.
@@ -45,7 +45,7 @@ class RunSection(_Section, frozen=True, kw_only=True):
 
 
 class SimSection(_Section, frozen=True, kw_only=True):
-    """``[data.sim]``: the arguments of MicrostructureSim, and how many events it yields.
+    """The table ``[data.sim]``: the arguments of MicrostructureSim, and how many events it yields.
 
     Args:
         mid: Fair value at the start.
@@ -85,7 +85,7 @@ class SimSection(_Section, frozen=True, kw_only=True):
 
 
 class DataSection(_Section, frozen=True, kw_only=True):
-    """``[data]``
+    """The table ``[data]``.
 
     Args:
         source: ``sim``, or ``module:name`` of a MarketDataSource class or of a function that returns one.
@@ -99,7 +99,7 @@ class DataSection(_Section, frozen=True, kw_only=True):
 
 
 class BrokerSection(_Section, frozen=True, kw_only=True):
-    """``[broker]``
+    """The table ``[broker]``.
 
     Args:
         broker: ``paper``, or ``module:name`` of a Broker class or of a function that returns one.
@@ -111,7 +111,7 @@ class BrokerSection(_Section, frozen=True, kw_only=True):
 
 
 class FeaturesSection(_Section, frozen=True, kw_only=True):
-    """``[features]``
+    """The table ``[features]``.
 
     Args:
         sample_ms: Grid on which windowed features sample the state.
@@ -121,7 +121,7 @@ class FeaturesSection(_Section, frozen=True, kw_only=True):
 
 
 class ModelSection(_Section, frozen=True, kw_only=True):
-    """``[model]``
+    """The table ``[model]``.
 
     Args:
         model: ``module:name`` or ``path/file.py:name``; None = the private hook, else the reference model.
@@ -137,7 +137,7 @@ class ModelSection(_Section, frozen=True, kw_only=True):
 
 
 class ExecutionSection(_Section, frozen=True, kw_only=True):
-    """``[execution]``
+    """The table ``[execution]``.
 
     Args:
         size: Size of an order where the model gives none.
@@ -153,7 +153,7 @@ class ExecutionSection(_Section, frozen=True, kw_only=True):
 
 
 class TraceSection(_Section, frozen=True, kw_only=True):
-    """``[trace]``
+    """The table ``[trace]``.
 
     Args:
         output_dir: Folder that holds one folder a run.
@@ -200,7 +200,9 @@ class RunConfig(_Section, frozen=True, kw_only=True):
         ):
             usable = isinstance(number, int | float) and not isinstance(number, bool)
             if not (usable and (0.0 < number < math.inf or (number == 0.0 and not positive))):
-                raise ConfigError(f"config: {name} is {number!r}: give a finite number {'>' if positive else '>='} 0")
+                raise ConfigError(
+                    f"config: {name} is {number!r}: give a finite number {'>' if positive else '>='} 0"
+                )
         seed = self.run.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise ConfigError(f"config: run.seed is {seed!r}: give a whole number from 0 to 2**64 - 1")
@@ -343,7 +345,12 @@ def _meanings(docstring: str) -> dict[str, str]:
     for line in docstring.partition("Args:")[2].splitlines():
         text = line.strip()
         head, colon, rest = text.partition(": ")
-        if colon and line.startswith("        ") and not line.startswith("            ") and head.isidentifier():
+        if (
+            colon
+            and line.startswith("        ")
+            and not line.startswith("            ")
+            and head.isidentifier()
+        ):
             name = head
             meanings[name] = rest
         elif text and line.startswith("            ") and name:

@@ -87,11 +87,15 @@ class Broker(ABC):
 
     def cancel_order(self, client_order_id: str) -> OrderUpdate | Mapping[str, Any] | None:
         """Cancel one order; None = the request was taken, confirmation follows."""
-        raise UnsupportedByBroker("this broker has no cancel_order: its orders rest until they fill or expire")
+        raise UnsupportedByBroker(
+            "this broker has no cancel_order: its orders rest until they fill or expire"
+        )
 
     def replace_order(self, client_order_id: str, order: Order) -> OrderUpdate | Mapping[str, Any] | None:
         """Replace one order by another in one act of the venue: never both can fill."""
-        raise UnsupportedByBroker("this broker has no replace_order: the loop cancels first and submits after")
+        raise UnsupportedByBroker(
+            "this broker has no replace_order: the loop cancels first and submits after"
+        )
 
     def cancel_all(self, market_id: str | None = None) -> None:
         """Cancel every order of one market, or of all."""

@@ -90,21 +90,35 @@ class RunSummary:
         elif self.submitted == 0:
             lines.append(f"The model proposed to act {acts} times, but no order was sent.")
         elif self.dry_run:
-            lines.append(f"A dry run: the model proposed to act {acts} times; {self.submitted} orders, none of them sent.")
+            lines.append(
+                f"A dry run: the model proposed to act {acts} times; {self.submitted} orders, none of them "
+                "sent."
+            )
         elif not self.fills:
             lines.append(
-                f"{self.submitted} orders were sent and none filled: no trade reached their place in the queue, "
-                "or the data has no trades or sizes to fill against."
+                f"{self.submitted} orders were sent and none filled: no trade reached their place in the "
+                "queue, or the data has no trades or sizes to fill against."
             )
         else:
-            lines.append(f"The model proposed to act {acts} times; {self.submitted} orders, {self.fills.total()} fills.")
+            fills = self.fills.total()
+            lines.append(f"The model proposed to act {acts} times; {self.submitted} orders, {fills} fills.")
         if not self.fills:
-            lines += [f"{count} x {reason}: {text_of(reason)}" for reason, count in self.hold_reasons.most_common(5)]
-            lines += [f"{count} x {mark}: {text_of(mark)}" for mark, count in self.remarks.items() if mark in _WAITING]
-            lines += [f"{count} x rejected by the broker: {why}" for why, count in self.rejected.most_common(3)]
+            lines += [
+                f"{count} x {reason}: {text_of(reason)}" for reason, count in self.hold_reasons.most_common(5)
+            ]
+            lines += [
+                f"{count} x {mark}: {text_of(mark)}"
+                for mark, count in self.remarks.items()
+                if mark in _WAITING
+            ]
+            lines += [
+                f"{count} x rejected by the broker: {why}" for why, count in self.rejected.most_common(3)
+            ]
         if self.bad_inputs:
             total = sum(self.bad_inputs.values())
-            lines.append(f"{total} of {self.events} events could not be used: {self.bad_inputs.most_common(3)}")
+            lines.append(
+                f"{total} of {self.events} events could not be used: {self.bad_inputs.most_common(3)}"
+            )
         return lines
 
     @staticmethod

@@ -5,6 +5,7 @@ What is wrong with the input becomes ``Event.bad``, with the value that was seen
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from decision_schema.events import Bad, Event, Level, Side, Trade
@@ -45,7 +46,7 @@ def _levels(value: object, field: str) -> tuple[Level, ...]:
             raise Reject(field)
         levels.append((read_number(item[0], field), read_size(item[1], field)))
     sign = 1.0 if field == "asks" else -1.0
-    if any(sign * (after[0] - before[0]) <= 0.0 for before, after in zip(levels, levels[1:], strict=False)):
+    if any(sign * (after[0] - before[0]) <= 0.0 for before, after in pairwise(levels)):
         raise Reject(field)
     return tuple(levels)
 
@@ -96,10 +97,9 @@ def _optional(raw: Mapping[Any, Any], parts: dict[str, Any], field: str, read: A
 
 
 _UNSUPPORTED = ("deltas", "order_messages", "instrument")
-_KNOWN = frozenset(
-    "kind market_id channel ts_ms ts_ns received_ms received_ns seq bid ask mid bid_depth ask_depth depth "
-    "bids asks trades funding settlement status".split()
-).union(_UNSUPPORTED)
+_HEAD = ("kind", "market_id", "channel", "ts_ms", "ts_ns", "received_ms", "received_ns", "seq")
+_BOOK = ("bid", "ask", "mid", "bid_depth", "ask_depth", "depth", "bids", "asks")
+_KNOWN = frozenset((*_HEAD, *_BOOK, "trades", "funding", "settlement", "status", *_UNSUPPORTED))
 
 
 def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> Event:

@@ -23,7 +23,9 @@ from decision_schema.scalars import Reject, is_whole, read_number, read_text
 from decision_schema.units import NS_PER_MS
 
 _STATUS: dict[str, OrderStatus] = {
-    **dict.fromkeys(("live", "open", "new", "accepted", "working", "ack", "acknowledged", "pending_new"), "live"),
+    **dict.fromkeys(
+        ("live", "open", "new", "accepted", "working", "ack", "acknowledged", "pending_new"), "live"
+    ),
     **dict.fromkeys(("partially_filled", "partial"), "live"),
     **dict.fromkeys(("filled", "closed"), "filled"),
     **dict.fromkeys(("canceled", "cancelled"), "canceled"),
@@ -63,7 +65,9 @@ def decode_report(raw: object, client_order_id: str = "", market_id: str = "") -
         if tag is None:
             tag = "fill" if "fill_id" in fields else "order"
     else:
-        raise ContractError(f"a broker answered a {type(raw).__name__}: return None, a dict or an OrderUpdate")
+        raise ContractError(
+            f"a broker answered a {type(raw).__name__}: return None, a dict or an OrderUpdate"
+        )
     kind = _REPORTS.get(tag) if isinstance(tag, str) else None
     if kind is None:
         raise ContractError(f"a broker reported type {_shown(tag)}: give one of {', '.join(_REPORTS)}")
@@ -74,7 +78,9 @@ def decode_report(raw: object, client_order_id: str = "", market_id: str = "") -
     if kind is OrderUpdate:
         status = fields.get("status")
         if not isinstance(status, str) or status.lower() not in _STATUS:
-            raise ContractError(f"a broker answered status {_shown(status)}: give one of {', '.join(_STATUS)}")
+            raise ContractError(
+                f"a broker answered status {_shown(status)}: give one of {', '.join(_STATUS)}"
+            )
         fields["status"] = _STATUS[status.lower()]
         fields["reason"] = _words(fields.get("reason"))
     if "ts_ms" in fields and "ts_ns" not in fields and is_whole(fields["ts_ms"]):
@@ -104,7 +110,11 @@ def _plain(value: object, field: str) -> object:
         return value if field == "reason" else read_text(value, field)
     if is_whole(value):
         return int(cast("int", value))
-    return read_number(value, field) if isinstance(value, Real | Decimal) and not isinstance(value, bool) else value
+    return (
+        read_number(value, field)
+        if isinstance(value, Real | Decimal) and not isinstance(value, bool)
+        else value
+    )
 
 
 def _words(value: object) -> str:
@@ -126,4 +136,6 @@ def _check_finite(report: Report) -> None:
     if isinstance(report, OrderUpdate) and not report.client_order_id:
         raise ContractError("an order update names no order: give its client_order_id")
     if isinstance(report, Fill) and (report.size <= 0.0 or not report.fill_id):
-        raise ContractError(f"a fill has size {report.size} and id {report.fill_id!r}: give a size > 0 and an id")
+        raise ContractError(
+            f"a fill has size {report.size} and id {report.fill_id!r}: give a size > 0 and an id"
+        )

@@ -57,12 +57,12 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ts_ns: UnixNs | None = None
     received_ns: UnixNs | None = None
     seq: int | None = None
-    bid: Price | None | msgspec.UnsetType = UNSET
-    ask: Price | None | msgspec.UnsetType = UNSET
-    mid: Price | None | msgspec.UnsetType = UNSET
-    bid_depth: Size | None | msgspec.UnsetType = UNSET
-    ask_depth: Size | None | msgspec.UnsetType = UNSET
-    depth: Size | None | msgspec.UnsetType = UNSET
+    bid: Price | msgspec.UnsetType | None = UNSET
+    ask: Price | msgspec.UnsetType | None = UNSET
+    mid: Price | msgspec.UnsetType | None = UNSET
+    bid_depth: Size | msgspec.UnsetType | None = UNSET
+    ask_depth: Size | msgspec.UnsetType | None = UNSET
+    depth: Size | msgspec.UnsetType | None = UNSET
     bids: tuple[Level, ...] | msgspec.UnsetType = UNSET
     asks: tuple[Level, ...] | msgspec.UnsetType = UNSET
     trades: tuple[Trade, ...] = ()
@@ -77,7 +77,16 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         """Whether the event carries any part of the book."""
         return any(
             part is not UNSET
-            for part in (self.bid, self.ask, self.mid, self.bids, self.asks, self.depth, self.bid_depth, self.ask_depth)
+            for part in (
+                self.bid,
+                self.ask,
+                self.mid,
+                self.bids,
+                self.asks,
+                self.depth,
+                self.bid_depth,
+                self.ask_depth,
+            )
         )
 
 

@@ -89,7 +89,11 @@ def unit_loss(is_binary: bool, multiplier: float, long: bool, price: Price) -> N
     Linear: multiplier x abs(price), either side. Binary: long multiplier x price, short multiplier x
     (1 - price), the most that can be lost when it settles at 0 or 1.
 
-    >>> unit_loss(False, 10.0, False, 3.0), unit_loss(True, 1.0, True, 0.25), unit_loss(True, 1.0, False, 0.25)
+    >>> (
+    ...     unit_loss(False, 10.0, False, 3.0),
+    ...     unit_loss(True, 1.0, True, 0.25),
+    ...     unit_loss(True, 1.0, False, 0.25),
+    ... )
     (30.0, 0.25, 0.75)
     """
     if is_binary and not long:

@@ -17,7 +17,9 @@ app = cyclopts.App(
 )
 
 OutputDir = Annotated[Path | None, Parameter(name=["--output-dir", "-o"], help="Folder that holds the runs.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the summary as JSON, and nothing else.")]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print the summary as JSON, and nothing else.")
+]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress.")]
 
 
@@ -42,7 +44,8 @@ def run_file(
     *,
     config: Annotated[Path, Parameter(name=["--config", "-c"], help="TOML file of the run.")],
     override: Annotated[
-        tuple[str, ...], Parameter(name="--set", negative="", help="Override a setting: a.b=value. Repeatable.")
+        tuple[str, ...],
+        Parameter(name="--set", negative="", help="Override a setting: a.b=value. Repeatable."),
     ] = (),
     run_id: Annotated[str | None, Parameter(help="Name of the run.")] = None,
     steps: Annotated[int | None, Parameter(help="Most events.")] = None,
@@ -58,9 +61,7 @@ def run_file(
     from ami_engine.config import load_config
 
     loaded = load_config(config, override)
-    loaded = with_run(
-        loaded, run_id=run_id, steps=steps, seed=seed, dry_run=dry_run, output_dir=output_dir
-    )
+    loaded = with_run(loaded, run_id=run_id, steps=steps, seed=seed, dry_run=dry_run, output_dir=output_dir)
     return run_and_print(loaded, json=json, quiet=quiet)
 
 

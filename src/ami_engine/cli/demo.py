@@ -77,8 +77,8 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
         shown = [f"{name} {count}" for name, count in list(found.items())[:most]]
         return ", ".join(shown + (["…"] if len(found) > most else [])) or "none"
 
-    timing = summary["timing"]
-    row("events", f"{summary['steps']} in {timing['seconds']:.1f} s ({timing['events_per_second']:,.0f}/s), ended: {summary['ended']}")
+    seconds, speed = summary["timing"]["seconds"], summary["timing"]["events_per_second"]
+    row("events", f"{summary['steps']} in {seconds:.1f} s ({speed:,.0f}/s), ended: {summary['ended']}")
     row("decisions", counts({name: count for name, count in summary["action_counts"].items() if count}, 5))
     row("not acted", counts(summary["hold_reasons"]))
     row("refused by", counts(summary["refusals"]))
@@ -93,11 +93,15 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     row("fills", f"{summary['fills']} (buys {sides['buy']}, sells {sides['sell']})")
     row(
         "profit",
-        f"realised {summary['realized_pnl']:+.4f}, unrealised {summary['unrealized_pnl']:+.4f}, fees {summary['fees']:.4f}",
+        f"realised {summary['realized_pnl']:+.4f}, unrealised {summary['unrealized_pnl']:+.4f}, "
+        f"fees {summary['fees']:.4f}",
     )
     row("equity", f"{summary['final_equity']:.4f}, largest drawdown {summary['max_drawdown']:.4f}")
     if summary["markouts"]:
-        row("markouts", ", ".join(f"{at} {m['mean_ticks']:+.2f} ticks" for at, m in summary["markouts"].items()))
+        row(
+            "markouts",
+            ", ".join(f"{at} {m['mean_ticks']:+.2f} ticks" for at, m in summary["markouts"].items()),
+        )
     if summary["stopped"]:
         row("stopped", f"at step {summary['stopped']['step']}: {summary['stopped']['reason']}")
     row("trace", str(Path(summary["run_dir"]) / TRACES))
@@ -107,7 +111,7 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
 
 def _print_three(console: Console, run_dir: Path) -> None:
     limits = list(read_manifest(run_dir)["guards"]["limits"].values())
-    for packet in pick_three(list(read_packets(run_dir))):
+    for packet in pick_three(read_packets(run_dir)):
         console.print()
         console.print(f"[bold]step {packet.step}: {packet.final_action['action']}[/bold]")
         for line in decision_words(packet, limits):

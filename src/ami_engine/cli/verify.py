@@ -15,7 +15,8 @@ def verify_and_print(run_dir: Path, *, json: bool) -> int:
     if json:
         console.out(msgspec.json.encode(found._asdict()).decode(), highlight=False)
         return 0
-    console.print(f"{run_dir}: sound. {found.packets} packets and {found.audits} audit records, each follows from the one before.")
+    counts = f"{found.packets} packets and {found.audits} audit records"
+    console.print(f"{run_dir}: sound. {counts}, each follows from the one before.", markup=False)
     if not found.closed:
         console.print("The run has no end on record: it was killed, or it still runs.")
     console.print(f"head {found.head}")

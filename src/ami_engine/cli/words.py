@@ -1,5 +1,6 @@
 """A packet in words: what was proposed, what the guards said, what was sent."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from decision_schema.packet_v2 import PacketV2
@@ -24,17 +25,20 @@ def decision_words(packet: PacketV2, limits: list[float]) -> list[str]:
     bad = event.get("bad")
     if bad:
         lines.append(f"input not used: {text_of(bad['reason'])}")
-    lines.append(
-        f"model {packet.mdm['model']} proposed {proposal['action']} with confidence {proposal['confidence']:.2f}"
-        + (f" ({', '.join(proposal['reasons'])})" if proposal["reasons"] else "")
-    )
+    words = f" ({', '.join(proposal['reasons'])})" if proposal["reasons"] else ""
+    asked = f"proposed {proposal['action']} with confidence {proposal['confidence']:.2f}"
+    lines.append(f"model {packet.mdm['model']} {asked}{words}")
     rows = guard_rows(packet, limits)
     lines.extend(f"  {line}" for line in _shortened(explain(rows), rows))
     said = [text_of(code) if code in TEXTS or ":" in code else code for code in decision["reasons"]]
     lines.append(f"decision {decision['action']}" + (f": {'; '.join(said)}" if said else ""))
     lines.extend(f"  {_intent_words(intent)}" for intent in packet.intents)
     if not packet.intents:
-        kept = [flag for flag in (packet.mismatch or {}).get("flags", []) if flag in ("quote_kept", "requote_throttled")]
+        kept = [
+            flag
+            for flag in (packet.mismatch or {}).get("flags", [])
+            if flag in ("quote_kept", "requote_throttled")
+        ]
         lines.append(f"  no order leaves{': ' + text_of(kept[0]) if kept else ''}")
     return lines
 
@@ -78,7 +82,11 @@ def _shortened(lines: list[str], rows: list[GuardResult]) -> list[str]:
 
 def _market_words(event: dict[str, Any], features: dict[str, float]) -> str:
     parts = [f"market {event.get('market_id', '')}"]
-    parts += [f"{name} {features[name]:.6g}" for name in ("mid", "spread_ticks", "depth", "sigma") if name in features]
+    parts += [
+        f"{name} {features[name]:.6g}"
+        for name in ("mid", "spread_ticks", "depth", "sigma")
+        if name in features
+    ]
     return ", ".join(parts)
 
 
@@ -87,23 +95,27 @@ def _intent_words(intent: dict[str, Any]) -> str:
         return f"cancel {intent['client_order_id']}"
     price = "any price" if intent["price"] is None else f"{intent['price']:.6g}"
     reduce = ", reduce only" if intent["reduce_only"] else ""
-    return f"{intent['op']} {intent['side']} {intent['size']:.6g} at {price}{reduce}, {intent['client_order_id']}"
+    terms = f"{intent['side']} {intent['size']:.6g} at {price}{reduce}"
+    return f"{intent['op']} {terms}, {intent['client_order_id']}"
 
 
-def pick_three(packets: list[PacketV2]) -> list[PacketV2]:
-    """Choose three decisions worth explaining: an ACT that sends, a step that guards held, one more HOLD or fill."""
-    picks: list[PacketV2] = []
+_WORTH_EXPLAINING: tuple[Callable[[PacketV2], bool], ...] = (
+    lambda p: p.final_action["action"] == Action.ACT and len(p.intents) >= 2,
+    lambda p: p.final_action["action"] == Action.HOLD and bool(p.guards["refusing"]),
+    lambda p: p.final_action["action"] == Action.HOLD,
+    lambda p: p.final_action["action"] not in (Action.ACT, Action.HOLD) and bool(p.intents),
+    lambda p: p.final_action["action"] not in (Action.ACT, Action.HOLD),
+    lambda p: any(report["type"] == "fill" for report in p.external["reports"]),
+)
+"""Kinds of decisions, the most instructive first; the first packet of a kind stands for it."""
 
-    def take(choose: Any) -> None:
-        found = next((p for p in packets if choose(p) and p not in picks), None)
-        if found is not None:
-            picks.append(found)
 
-    take(lambda p: p.final_action["action"] == Action.ACT and len(p.intents) >= 2)
-    take(lambda p: p.final_action["action"] == Action.HOLD and p.guards["refusing"])
-    take(lambda p: p.final_action["action"] == Action.HOLD)
-    take(lambda p: p.final_action["action"] not in (Action.ACT, Action.HOLD) and p.intents)
-    take(lambda p: p.final_action["action"] not in (Action.ACT, Action.HOLD))
-    take(lambda p: any(report["type"] == "fill" for report in p.external["reports"]))
-    take(lambda p: True)
-    return sorted(picks[:3], key=lambda p: p.step)
+def pick_three(packets: Iterable[PacketV2]) -> list[PacketV2]:
+    """Choose up to three decisions worth explaining, a HOLD among them if there is one."""
+    first: dict[int, PacketV2] = {}
+    for packet in packets:
+        for kind, fits in enumerate(_WORTH_EXPLAINING):
+            if kind not in first and packet not in first.values() and fits(packet):
+                first[kind] = packet
+    chosen = [first[kind] for kind in sorted(first)][:3]
+    return sorted(chosen, key=lambda packet: packet.step)

@@ -94,7 +94,9 @@ class Gateway:
             raise ContractError(f"a {message.op} without an order")
         order_id = message.client_order_id
         if message.op == "replace":
-            raw, note = self._call("replace_order", order_id, self._broker.replace_order, message.replaces, order)
+            raw, note = self._call(
+                "replace_order", order_id, self._broker.replace_order, message.replaces, order
+            )
         else:
             raw, note = self._call("submit_order", order_id, self._broker.submit_order, order)
         answer = note or _answer(f"{message.op}_order", raw, order_id, order.market_id)
@@ -109,8 +111,12 @@ class Gateway:
             self._pending.append(note)
         elif raw is not None:  # None = the request was taken, confirmation follows
             answer = _answer("cancel_order", raw, order_id)
-            if isinstance(answer, OrderUpdate) and answer.status == "rejected":  # the request was, not the order
-                answer = BrokerNote(call="cancel_order", error=f"rejected {answer.reason}", client_order_id=order_id)
+            if (
+                isinstance(answer, OrderUpdate) and answer.status == "rejected"
+            ):  # the request was, not the order
+                answer = BrokerNote(
+                    call="cancel_order", error=f"rejected {answer.reason}", client_order_id=order_id
+                )
             self._pending.append(answer)
 
     def _call(
@@ -119,7 +125,7 @@ class Gateway:
         """Call the broker; an exception becomes a note with its kind, its text goes nowhere."""
         try:
             return method(*args), None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - user code: any failure is reported, none ends the loop
             return None, BrokerNote(call=name, error=type(error).__name__, client_order_id=order_id)
 
 
@@ -129,7 +135,7 @@ def _read(call: str, raw: Any, order_id: str = "", market_id: str = "") -> Repor
         report = decode_report(raw, order_id, market_id)
     except ContractError as error:
         return BrokerNote(call=call, error=redact_text(str(error)), client_order_id=order_id)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an object of the user's that raises on reading
         return BrokerNote(call=call, error=type(error).__name__, client_order_id=order_id)
     if isinstance(report, OrderUpdate | Correction) and report.reason:
         return msgspec.structs.replace(report, reason=redact_text(report.reason))
@@ -156,5 +162,3 @@ def _dry_answers(message: Message) -> list[Report]:
     status: Any = "live" if rests else "canceled"
     answers.append(OrderUpdate(client_order_id=message.client_order_id, status=status, reason="dry_run"))
     return answers
-
-

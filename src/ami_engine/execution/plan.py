@@ -75,9 +75,7 @@ def plan_orders(
     return plan
 
 
-def _complete(
-    params: Mapping[str, Any], cell: Cell, settings: ExecutionSection, policy: RiskPolicy
-) -> Plan:
+def _complete(params: Mapping[str, Any], cell: Cell, settings: ExecutionSection, policy: RiskPolicy) -> Plan:
     market, book = cell.market, cell.market.book
     value = math.nan
     if params.get("value") is not None:

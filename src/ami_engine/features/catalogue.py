@@ -121,8 +121,18 @@ FEATURES: tuple[FeatureSpec, ...] = (
     _own("markout_5_ticks", "ticks", "20 fills", "the same, 5 s after"),
     _own("markout_15_ticks", "ticks", "20 fills", "the same, 15 s after"),
     _own("markout_60_ticks", "ticks", "20 fills", "the same, 60 s after"),
-    _own("adverse_15_ticks", "ticks", "5 to 20 fills", "-mean of markouts at 15 s since a silence of 5 m; absent 5 m after the last"),
-    _own("adverse_60_ticks", "ticks", "5 to 20 fills", "-mean of markouts at 60 s since a silence of 5 m; absent 5 m after the last"),
+    _own(
+        "adverse_15_ticks",
+        "ticks",
+        "5 to 20 fills",
+        "-mean of markouts at 15 s since a silence of 5 m; absent 5 m after the last",
+    ),
+    _own(
+        "adverse_60_ticks",
+        "ticks",
+        "5 to 20 fills",
+        "-mean of markouts at 60 s since a silence of 5 m; absent 5 m after the last",
+    ),
     _own("last_fill_age_ms", "ms", "now", "now - time of our last fill"),
 )
 

@@ -117,7 +117,9 @@ def stage_event(book: Book, event: Event, staged: Book) -> None:
         staged.ask_sizes[0] = staged.ask_depth
     if event.depth is not UNSET:
         staged.depth = _known(event.depth)
-    elif not (event.bids is UNSET and event.asks is UNSET and event.bid_depth is UNSET and event.ask_depth is UNSET):
+    elif not (
+        event.bids is UNSET and event.asks is UNSET and event.bid_depth is UNSET and event.ask_depth is UNSET
+    ):
         staged.depth = _sum_of_known(staged.bid_depth, staged.ask_depth)
     if event.mid is not UNSET:
         staged.mid = _known(event.mid)

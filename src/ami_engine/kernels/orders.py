@@ -176,7 +176,9 @@ def request_cancel(orders: Orders, i: int, now_ns: int, intents: list[Intent]) -
     return 1
 
 
-def cancel_orders(orders: Orders, position_lots: int, now_ns: int, only_increasing: bool, intents: list[Intent]) -> int:
+def cancel_orders(
+    orders: Orders, position_lots: int, now_ns: int, only_increasing: bool, intents: list[Intent]
+) -> int:
     """Ask for the cancel of all orders, or only of the sides that can increase the position.
 
     Returns:
@@ -196,7 +198,12 @@ def cancel_orders(orders: Orders, position_lots: int, now_ns: int, only_increasi
 
 
 def _move(
-    orders: Orders, wanted: Wanted, now_ns: int, throttle_ns: int, min_requote_ticks: int, intents: list[Intent]
+    orders: Orders,
+    wanted: Wanted,
+    now_ns: int,
+    throttle_ns: int,
+    min_requote_ticks: int,
+    intents: list[Intent],
 ) -> int:
     """Bring one level to its wanted order; return why nothing changes, or KEPT."""
     i = find_working(orders, wanted.side, wanted.level)
@@ -249,7 +256,9 @@ def reach_wanted(
     nobody wants is cancelled.
 
     Args:
+        orders: The market's slots.
         wanted: The complete set for this market.
+        now_ns: The time of the step.
         throttle_ns: Least age of an order before it is replaced, unless its size must shrink.
         min_requote_ticks: Least move of the price worth a replacement.
         intents: Written: cancels first, since they never wait for a limit.
@@ -275,12 +284,19 @@ def reach_wanted(
 
 
 def exit_position(
-    orders: Orders, position_lots: int, touch_ticks: int, slippage_ticks: int, now_ns: int, intents: list[Intent]
+    orders: Orders,
+    position_lots: int,
+    touch_ticks: int,
+    slippage_ticks: int,
+    now_ns: int,
+    intents: list[Intent],
 ) -> None:
     """Close the position: cancel, wait for confirmation, then take at the touch, reduce-only.
 
     Args:
+        orders: The market's slots.
         position_lots: Signed position, not 0.
+        now_ns: The time of the step.
         touch_ticks: Last valid opposite touch: the bid for a long position, the ask for a short.
         slippage_ticks: How far beyond the touch the order may take.
         intents: Written.

@@ -35,6 +35,8 @@ def bid_ticks(
         half_spread: Distance from it.
         skew: Shift by inventory, in ticks.
         best_ask: The market's ask; nan = empty side.
+        tick_num: Numerator of the tick.
+        tick_den: Its denominator.
 
     >>> bid_ticks(0.5, 0.01, 0.0, 0.51, 1, 100), bid_ticks(0.5, 0.01, 4.0, 0.51, 1, 100)
     (49, 50)

@@ -63,7 +63,7 @@ class Engine:
         self._nowhere = self._make_cell(-1, DEFAULT_INSTRUMENT)
 
     def cell_of(self, event: Event) -> Cell:
-        """Give the market of an event, made at its first valid event; else a blank one that trades nothing."""
+        """Give the market of an event, made at its first valid one; else a blank that trades nothing."""
         cell = self._cells.get(event.market_id)
         if cell is not None:
             return cell
@@ -118,6 +118,6 @@ def what_a_run_is(config: RunConfig) -> RunConfig:
 def run_key(run_id: str, config: RunConfig, *, live: bool) -> bytes:
     """Make the run key: random for live orders, else the same for the same run."""
     if live:
-        return os.urandom(16)
+        return os.urandom(16)  # noqa: TID251 - two live runs must never share an order id
     body = msgspec.json.encode([run_id, what_a_run_is(config)], order="deterministic")
     return hashlib.sha256(b"mdm-run-key\n" + body).digest()[:16]

@@ -70,7 +70,13 @@ def manifest_of(engine: Engine) -> dict[str, Any]:
         "guards": {
             "observed": [{"name": o.name, "unit": o.unit} for o in OBSERVED],
             "rows": [
-                {"name": g.name, "observed": g.observed, "limit": g.limit, "scope": g.scope, "severity": g.severity}
+                {
+                    "name": g.name,
+                    "observed": g.observed,
+                    "limit": g.limit,
+                    "scope": g.scope,
+                    "severity": g.severity,
+                }
                 for g in GUARDS
             ],
             "verdicts": list(VERDICTS),

@@ -54,7 +54,7 @@ class DirectFeed:
         """Give an event as the source yields it, or a Failure or END."""
         try:
             raw = self._source.next_event()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - user code: a failing source is counted, and asked again
             return Failure(error)
         return END if raw is None else raw
 
@@ -92,7 +92,7 @@ class PumpedFeed:
             item: Any
             try:
                 item = self._direct.take()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - handed to the loop, which raises it
                 item = _Escaped(error)
             while not self._stop.is_set():
                 try:

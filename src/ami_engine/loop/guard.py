@@ -143,7 +143,9 @@ def _why_hold(cell: Cell, asked: Action, plan: Plan) -> str:
         return ""
     if cell.session_open == 0:
         return NAMES[reasons.SESSION_CLOSED]
-    if cell.markouts.untracked > 0 and cell.markouts.added - min(cell.markouts.done) >= len(cell.markouts.price):
+    if cell.markouts.untracked > 0 and cell.markouts.added - min(cell.markouts.done) >= len(
+        cell.markouts.price
+    ):
         return NAMES[reasons.TOO_MANY_MARKOUTS]
     return plan.reason
 
@@ -171,7 +173,10 @@ def _context(engine: Engine, cell: Cell, policy: RiskPolicy, now_ns: UnixNs) -> 
         ("consecutive_losses", float(account.consecutive_losses)),
         ("streak_cooldown_left_ms", max(0, state.streak_until_ns - now_ns) / NS_PER_MS),
         ("edge_ticks", policy.tp_ticks - (policy.cost_ticks if math.isnan(cost) else cost)),
-        ("cancels_in_window", float(count_recent(state.cancels, now_ns, policy.cancel_window_ms * NS_PER_MS))),
+        (
+            "cancels_in_window",
+            float(count_recent(state.cancels, now_ns, policy.cancel_window_ms * NS_PER_MS)),
+        ),
         ("ops_cooldown_left_ms", max(0, state.ops_until_ns - now_ns) / NS_PER_MS),
         ("rate_limited_in_window", float(count_recent(state.rate_limits, now_ns, window_ns))),
         ("reconnects_in_window", float(count_recent(state.reconnects, now_ns, window_ns))),
@@ -205,7 +210,9 @@ def _other_exposure(engine: Engine, cell: Cell) -> float:
             continue
         mid, binary = other.market.book.mid, other.position.is_binary == 1
         multiplier = other.market.multiplier
-        total += max(long * unit_loss(binary, multiplier, True, mid), short * unit_loss(binary, multiplier, False, mid))
+        total += max(
+            long * unit_loss(binary, multiplier, True, mid), short * unit_loss(binary, multiplier, False, mid)
+        )
     return total
 
 
@@ -213,7 +220,9 @@ def hook_context(cell: Cell, context: GuardContext, now_ns: UnixNs) -> dict[str,
     """Give the private policy hook what the guards see, by name."""
     seen: dict[str, Any] = dict(named(cell.market.features))
     seen.update(
-        (name, context.observed[slot]) for name, slot in SLOT.items() if not math.isnan(context.observed[slot])
+        (name, context.observed[slot])
+        for name, slot in SLOT.items()
+        if not math.isnan(context.observed[slot])
     )
     seen.update(now_ms=now_ns // NS_PER_MS, inventory=context.inventory)
     return seen

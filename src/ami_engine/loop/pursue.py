@@ -41,9 +41,7 @@ _WHY_KEPT = (
 _EFFECT = {"keep": 0, "cancel_increasing": 1, "cancel_all": 2}
 
 
-def pursue(
-    engine: Engine, cell: Cell, verdict: Verdict, plan: Plan, now_ns: UnixNs
-) -> list[Message]:
+def pursue(engine: Engine, cell: Cell, verdict: Verdict, plan: Plan, now_ns: UnixNs) -> list[Message]:
     """Write the messages of this step, cancels of a level before what follows on it."""
     messages: list[Message] = []
     lots = cell.position.lots
@@ -98,7 +96,8 @@ def _cancel_refused_levels(
         if leg.allowed:
             continue
         pulls = any(
-            leg.verdicts[place] == BREACH and GUARDS[row].resting != "keep" for place, row in enumerate(LEG_ROWS)
+            leg.verdicts[place] == BREACH and GUARDS[row].resting != "keep"
+            for place, row in enumerate(LEG_ROWS)
         )
         working = find_working(cell.orders, want.side, want.level) if pulls else -1
         if working >= 0:

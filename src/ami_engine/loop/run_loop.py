@@ -125,7 +125,11 @@ def _settled(
     run = config.run
     run = msgspec.structs.replace(
         run,
-        run_id=_run_id_now() if run_id is None and run.run_id is None else run.run_id if run_id is None else run_id,
+        run_id=_run_id_now()
+        if run_id is None and run.run_id is None
+        else run.run_id
+        if run_id is None
+        else run_id,
         steps=run.steps if steps is None else steps,
         dry_run=bool(dry_run or run.dry_run),
         seed=run.seed if seed is None else seed,
@@ -158,7 +162,9 @@ class _Run:
     ) -> None:
         self.source, self.broker, self.config, self.progress = source, broker, config, progress
         self.run_id = config.run.run_id or ""
-        self.clock: clock.EventClock | clock.WallClock = clock.WallClock() if source.live else clock.EventClock()
+        self.clock: clock.EventClock | clock.WallClock = (
+            clock.WallClock() if source.live else clock.EventClock()
+        )
         instruments = {i.market_id: i for i in (*source.instruments(), *config.instruments)}
         self.default_market = next(iter(instruments)) if len(instruments) == 1 else "default"
         capabilities = broker.capabilities()
@@ -253,7 +259,9 @@ class _Run:
     def _source_failed(self, error: Exception) -> None:
         self.source_failures += 1
         kind = type(error).__name__
-        _log.warning("source failed (%d in a row): %s: %s", self.source_failures, kind, redact_text(str(error)))
+        _log.warning(
+            "source failed (%d in a row): %s: %s", self.source_failures, kind, redact_text(str(error))
+        )
         self.trace.audit({"kind": "source_failure", "error": kind, "in_a_row": self.source_failures})
         if self.source_failures >= MAX_SOURCE_FAILURES:
             self.ended = f"source_failed:{kind}"
@@ -335,8 +343,10 @@ class _Run:
         for part in reversed(opened):
             try:
                 part.close()
-            except Exception as error:
-                self.trace.audit({"kind": "close_failed", "what": type(part).__name__, "error": type(error).__name__})
+            except Exception as error:  # noqa: BLE001 - user code: the run's records come first
+                self.trace.audit(
+                    {"kind": "close_failed", "what": type(part).__name__, "error": type(error).__name__}
+                )
         self.summary.count_reports(self.closing_reports)
         summary = self._summary()
         stop = {
@@ -362,6 +372,9 @@ class _Run:
             **self.summary.get(),
             "ended": self.ended,
             **end_state(self.engine),
-            "timing": {"seconds": seconds, "events_per_second": self.events / seconds if seconds > 0.0 else 0.0},
+            "timing": {
+                "seconds": seconds,
+                "events_per_second": self.events / seconds if seconds > 0.0 else 0.0,
+            },
             "explanation": self.summary.explain(),
         }

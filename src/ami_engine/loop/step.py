@@ -51,7 +51,9 @@ def step(engine: Engine, event: Event, reports: Sequence[Report], now_ns: UnixNs
     plan = Plan()
     if proposal.action is Action.ACT:  # the proposal completed to orders on the grid
         plan = plan_orders(proposal.params, cell, event.market_id, engine.config.execution, engine.policy)
-    verdict = guard(engine, cell, proposal, plan, remarks, now_ns)  # every row; sizes shrink, legs fall, latches close
+    verdict = guard(
+        engine, cell, proposal, plan, remarks, now_ns
+    )  # every row; sizes shrink, legs fall, latches close
     messages = pursue(engine, cell, verdict, plan, now_ns)  # wanted orders less working orders
     record_step(state.errors, state.had_error, engine.policy.error_window_steps)
     packet = record(engine, cell, event, reports, now_ns, proposal, plan, verdict, messages)

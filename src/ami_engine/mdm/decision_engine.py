@@ -124,7 +124,9 @@ def _callable(model: Any, name: str) -> Model:
         model = model()
     function: Callable[..., Any] | None = getattr(model, "propose", model)
     if not callable(function):
-        raise ConfigError(f"model {name} is of type {type(model).__name__}: give a callable or an object with propose")
+        raise ConfigError(
+            f"model {name} is of type {type(model).__name__}: give a callable or an object with propose"
+        )
     return function
 
 

@@ -51,7 +51,7 @@ def load_file(path: Path, name: str) -> Any:
 
 
 def _broken(error: Exception) -> Model:
-    def model(features: dict[str, float], **kwargs: Any) -> Proposal:
+    def model(_features: dict[str, float], **_kwargs: Any) -> Proposal:
         raise error.with_traceback(None)  # else it would grow by each raise
 
     return model

@@ -34,4 +34,6 @@ def propose_reference(features: dict[str, float]) -> Proposal:
     if not math.isfinite(probability) or probability < MIN_CONFIDENCE:
         return Proposal(action=Action.HOLD, confidence=1.0 - probability, reasons=["edge_too_small", words])
     value = features.get("microprice", mid)
-    return Proposal(action=Action.ACT, confidence=probability, reasons=["edge_pays", words], params={"value": value})
+    return Proposal(
+        action=Action.ACT, confidence=probability, reasons=["edge_pays", words], params={"value": value}
+    )

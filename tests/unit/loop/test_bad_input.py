@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 from pathlib import Path
 
 import msgspec
@@ -253,7 +254,7 @@ STRANGE_EXTRA = {
     "Decimal": {"x": Decimal("0.1"), "y": Fraction(1, 3)},
     "objects": {"x": object(), "y": dict, "z": 1j, "s": {1, "a"}},
     "huge int": {"x": 10**5000},
-    "deep": {"x": (lambda f: f(f, 200))(lambda f, n: [f(f, n - 1)] if n else 1)},
+    "deep": {"x": reduce(lambda inner, _: [inner], range(200), 1)},
     "enum": {"x": Action.ACT, Action.HOLD: 1},
 }
 
@@ -267,7 +268,7 @@ def test_strange_unknown_fields_do_not_keep_an_event_from_acting(tmp_path, name)
         return quote(features)
 
     event = {**STRANGE_EXTRA[name], **after()}
-    summary, packets = play(tmp_path, [before(), event], model=model)
+    _summary, packets = play(tmp_path, [before(), event], model=model)
     assert [p["final_action"]["action"] for p in packets] == ["ACT", "ACT"]
     assert len(packets[1]["intents"]) == 2
     stored = msgspec.json.decode(msgspec.json.encode(seen[1]))
@@ -292,7 +293,7 @@ def test_numpy_scalars_and_decimals_are_numbers(tmp_path):
         "bid": np.float64(0.49), "ask": Decimal("0.51"), "bid_depth": np.int32(50), "ask_depth": Fraction(101, 2),
         "ts_ns": np.int64(stamp), "seq": np.int64(4), "market_id": np.str_("M"),
     }  # fmt: skip
-    summary, packets = play(tmp_path, [event])
+    _summary, packets = play(tmp_path, [event])
     assert packets[0]["final_action"]["action"] == "ACT"
     assert packets[0]["input"]["ts_ns"] == packets[0]["external"]["now_ns"] == stamp  # to the nanosecond
     assert packets[0]["input"]["seq"] == 4
@@ -384,7 +385,7 @@ def test_a_mid_beyond_floats_is_no_price(tmp_path):
 def test_own_data_with_old_timestamps_trades(tmp_path):
     events = [book(0.49 + 0.01 * (i // 20 % 2), 0.51 + 0.01 * (i // 20 % 2), ts_ms=T0 + 100 * i) for i in range(60)]
     broker = ScriptedBroker({"on_event": [lambda event, now_ns: broker.working and broker.fill(*_first(broker), 1.0)]})
-    summary, packets = play(tmp_path, events, broker)
+    summary, _packets = play(tmp_path, events, broker)
     assert summary["orders_submitted"] > 2
     assert summary["fills"] > 0
     assert summary["hold_reasons"].get("staleness_exceeded") is None
@@ -397,6 +398,10 @@ def _first(broker):
 # ---------------------------------------------------------------- the model
 
 
+def _recurses(features):
+    return _recurses(features)
+
+
 def _wild_params():
     return {
         "value": 0.5, "nan": math.nan, "object": object(), "surrogate": "\ud800", "deep": {None: {b"k": 1j}},
@@ -405,7 +410,7 @@ def _wild_params():
 
 MODELS = {
     "raises": (lambda features: 1 / 0, "model_error:ZeroDivisionError"),
-    "recurses": (lambda features: MODELS["recurses"][0](features), "model_error:RecursionError"),
+    "recurses": (_recurses, "model_error:RecursionError"),
     "None": (lambda features: None, "model_error:NoneType"),
     "dict": (lambda features: {"action": "ACT"}, "model_error:dict"),
     "class": (lambda features: Proposal, "model_error:StructMeta"),
@@ -646,8 +651,8 @@ JUNK_REPORTS = [5, True, "fills", b"x", {"a": 1}, object(), [5, None, "x"], [{"t
 @pytest.mark.parametrize("answer", JUNK_REPORTS, ids=lambda a: type(a).__name__)
 def test_junk_reports_are_noted_and_the_rest_goes_on(tmp_path, answer):
     broker = ScriptedBroker({"process_fills": [answer, []]})
-    summary, packets = play(tmp_path, [before(), after()], broker, risk_policy=RiskPolicy(circuit_breaker_failures=0))
-    assert all(r["type"] in ("note",) for r in packets[0]["external"]["reports"])
+    _summary, packets = play(tmp_path, [before(), after()], broker, risk_policy=RiskPolicy(circuit_breaker_failures=0))
+    assert all(r["type"] == "note" for r in packets[0]["external"]["reports"])
     assert packets[0]["external"]["reports"]
     assert [p["final_action"]["action"] for p in packets] == ["ACT", "ACT"]
 
@@ -664,7 +669,7 @@ def test_reports_may_come_from_a_generator(tmp_path):
 
 def test_a_generator_of_reports_that_breaks_is_noted(tmp_path):
     broker = ScriptedBroker({"process_fills": [lambda now_ms: _breaks(), []]})
-    summary, packets = play(tmp_path, [before(), after()], broker)
+    _summary, packets = play(tmp_path, [before(), after()], broker)
     assert {"type": "note", "call": "process_fills", "error": "OSError"} in packets[0]["external"]["reports"]
     assert len(packets) == 2
 
@@ -693,7 +698,7 @@ def test_numbers_of_reports_may_be_decimal_or_numpy(tmp_path):
         ]  # fmt: skip
 
     broker = ScriptedBroker({"process_fills": [[], fills, []]})
-    summary, packets = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
+    summary, _packets = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
     assert (summary["fills"], summary["fees"], summary["stopped"]) == (2, 0.5, None)
 
 
@@ -708,7 +713,7 @@ def test_a_fill_without_a_market_is_that_of_its_order(tmp_path):
         return {"fill_id": "2", "side": order.side, "price": order.price, "size": order.size}
 
     broker = ScriptedBroker({"process_fills": [[], fills, []], "submit_order": [None, taken, None]})
-    summary, packets = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
+    summary, _packets = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
     assert (summary["fills_by_side"], summary["stopped"]) == ({"buy": 1, "sell": 1}, None)
 
 

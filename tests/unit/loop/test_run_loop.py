@@ -211,8 +211,7 @@ def test_a_pump_waits_when_its_queue_is_full_and_drops_nothing(monkeypatch):
 # ---------------------------------------------------------------- the summary
 
 
-KEYS = """run_id run_dir steps ended stopped action_counts hold_reasons refusals orders_submitted orders_canceled fills
-realized_pnl unrealized_pnl fees final_equity max_drawdown markouts timing explanation""".split()
+KEYS = ["run_id", "run_dir", "steps", "ended", "stopped", "action_counts", "hold_reasons", "refusals", "orders_submitted", "orders_canceled", "fills", "realized_pnl", "unrealized_pnl", "fees", "final_equity", "max_drawdown", "markouts", "timing", "explanation"]
 
 
 def test_the_summary_has_its_keys_and_is_stored(tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_reports_stand_in_the_order_drained_the_answers_first(tmp_path):
 
 def test_what_arrives_after_the_last_step_goes_to_the_closing_record(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
-    summary, packets = play(tmp_path, [at(0)], BID, broker=broker)
+    summary, _packets = play(tmp_path, [at(0)], BID, broker=broker)
     closing = json.loads(Path(summary["run_dir"], "audit.jsonl").read_text().splitlines()[-1])["closing"]
     order_id = broker.placed[0].client_order_id
     assert [r["status"] for r in closing["reports"]] == ["live", "canceled"]
@@ -301,7 +302,7 @@ def test_partial_fills_leave_the_rest_working_and_the_last_one_ends_it(tmp_path)
 def test_a_repeated_fill_changes_nothing(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
     twice = lambda: [broker.fill(broker.placed[0], size=1.0, fill_id="same") for _ in range(2)]  # noqa: E731
-    summary, packets = play(tmp_path, [at(0), then(twice, at(1)), then(twice, at(2))], BID, HOLD, broker=broker)
+    summary, _packets = play(tmp_path, [at(0), then(twice, at(1)), then(twice, at(2))], BID, HOLD, broker=broker)
     assert summary["positions"] == {"M": 1.0}
     assert summary["stopped"] is None
 
@@ -472,7 +473,7 @@ def test_a_cancel_that_got_lost_is_asked_for_again(tmp_path):
         {"cancel_order": [None, {"status": "canceled"}], "query_order": [{"status": "live"}]}, ("cancel", "query", "fills")
     )
     _, packets = play(tmp_path, [at(600 * i) for i in range(7)], BID, CANCEL, broker=broker)
-    assert sum(ops(packets), []) == ["submit", "cancel", "cancel"]
+    assert [*chain(*ops(packets))] == ["submit", "cancel", "cancel"]
     assert statuses(packets[-1]) == []
 
 
@@ -494,7 +495,7 @@ def test_stop_pulls_all_markets_latches_and_packets_go_on(tmp_path):
     assert len(packets) == 11
     assert actions(packets)[3:] == ["STOP"] * 8
     assert packets[5]["final_action"]["reasons"] == ["stop_latched"]
-    assert sum(ops(packets)[3:], []) == []
+    assert [*chain(*ops(packets)[3:])] == []
     assert broker.working == {}
     assert summary["stopped"] == {"step": 3, "reason": "stop_proposed"}
     assert summary["ended"] == "exhausted"
