@@ -19,10 +19,10 @@ _FLAG = re.compile(
     r"(?!--|-[A-Za-z](?:[\s=]|$))(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"',]+))"
 )
 _SHORT_PASSWORD = re.compile(r"(?=[^\s]*[A-Za-z])(?=[^\s]*[\d!@#$%^&*])[^\s/.:=,]{6,128}")
-_QUOTED_PAIR = re.compile(r"[(\[]\s*b?([\"'])([^\"'\s]{1,60})\1\s*,\s*b?([\"'])((?:(?!\3)[^\\]|\\.)*+)\3")
+_QUOTED_PAIR = re.compile(r"[(\[]\s*b?([\"'])([^\"'\s]{1,60})\1\s*,\s*b?([\"'])((?:(?!\3)[^\\]|\\.)*)\3")
 _NAME_AND_VALUE = re.compile(
     r"[\"']?\b(?:name|key|header|field|param)[\"']?\s{0,4}[:=]\s{0,4}([\"'])([\w. -]{1,60})\1\s{0,4},?"
-    r"\s{0,4}[\"']?(?:value|val|content)[\"']?\s{0,4}[:=]\s{0,4}([\"'])((?:(?!\3)[^\\]|\\.)*+)\3",
+    r"\s{0,4}[\"']?(?:value|val|content)[\"']?\s{0,4}[:=]\s{0,4}([\"'])((?:(?!\3)[^\\]|\\.)*)\3",
     re.IGNORECASE,
 )
 _ELEMENT = re.compile(r"<([\w:.-]{1,60}+)(?:\s[^<>]{0,200}+)?>([^<>]{1,4000}+)(?=</)")
@@ -46,7 +46,7 @@ _STOP = words(
 )
 _INTRODUCED = re.compile(r"(?:mnemonic|seed|phrase|words|recovery|backup|wallet)", re.IGNORECASE)
 _SEED_RUN = re.compile(
-    rf"(?<![A-Za-z])(?:(?!(?:{'|'.join(sorted(_STOP))})\b)[a-z]{{3,8}}+(?:[\s,;.)-]|\d){{1,7}}+){{11,23}}"
+    rf"(?<![A-Za-z])(?:(?!(?:{'|'.join(sorted(_STOP))})\b)[a-z]{{3,8}}+[\s,;.)\d-]{{1,7}}+){{11,23}}"
     rf"(?!(?:{'|'.join(sorted(_STOP))})\b)[a-z]{{3,8}}(?![a-z])"
 )
 _FIX_SECRET = re.compile(r"((?:^|[\x01|^; ])(?:554|925|1402|96)=)(?!\*\*\*)([^\x01|^;]+)")

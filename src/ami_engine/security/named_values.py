@@ -20,17 +20,17 @@ _HINTS = sorted(
 )
 _NAMED = re.compile(
     r"(?<![\w.-])([\w.-]{1,80}+)"
-    r"((?:\\*[\"'`]|%22|&quot;)?+\]?\s{0,4}+(?:=>|->|:=|={1,2}|:|%3[DdAa]|[＝：→])\s{0,4}+)"
+    r"((?:\\*[\"'`]|%22|&quot;)?\]?\s{0,4}+(?:=>|->|:=|={1,2}|:|%3[DdAa]|[＝：→])\s{0,4}+)"
 )
 _PREVIOUS_WORD = re.compile(r"(?<![A-Za-z])([A-Za-z]{2,14})[ ]$")
 _OPENING = re.compile(r"[bBrRuUfF]{0,2}(\\*)([\"'`]|%22|&quot;)")
-_TO_CLOSING = {q: re.compile(rf"(?:[^\\{q}]|\\.)*+", re.DOTALL) for q in "\"'`"}
+_TO_CLOSING = {q: re.compile(rf"(?:[^\\{q}]|\\.)*", re.DOTALL) for q in "\"'`"}
 _INNER_AND = r"&(?!quot;|[\w.%\[\]-]{1,60}+=)"  # an ampersand that starts no next parameter
-_BARE_VALUE = re.compile(rf"(?:(?!%2[26])[^\s&,;\"'`<>|]|{_INNER_AND})++")
+_BARE_VALUE = re.compile(rf"(?:(?!%2[26])[^\s&,;\"'`<>|]|{_INNER_AND})+")
 _FIRST_WORD = re.compile(r"[^\s\"'`,;&]{0,40}")
-_WEAK_VALUE = re.compile(r"(?:(?!%2[26]|&quot;)[^\s&,;\"'`<>|=])++={0,2}")
-_TO_BLANK = re.compile(rf"(?:[^\s&]|{_INNER_AND})++")
-_TO_LINE_END = re.compile(r"(?:(?!\\[rn])[^\r\n])++")
+_WEAK_VALUE = re.compile(r"(?:(?!%2[26]|&quot;)[^\s&,;\"'`<>|=])+={0,2}")
+_TO_BLANK = re.compile(rf"(?:[^\s&]|{_INNER_AND})+")
+_TO_LINE_END = re.compile(r"(?:(?!\\[rn])[^\r\n])+")
 _SCHEME_AND_TOKEN = re.compile(r"[A-Za-z][\w-]{2,20} [^\s,;=\"'{}]+={0,2}(?=$|[\s,;}\]])")
 _WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z ,-]*")
 # Placeholders, and source code as tracebacks quote it: self.secret, load_secret(...), keys[0].

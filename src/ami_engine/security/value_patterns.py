@@ -22,7 +22,7 @@ _SECRET_ALPHABET = re.compile(r"[A-Za-z0-9+/=_.~!@#$%^&*:-]+")
 _HEX = re.compile(r"(?:0x)?(?=[A-Fa-f]*\d)(?=\d*[A-Fa-f])[0-9A-Fa-f]{20,}")
 _RUN = re.compile(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _ALNUM = re.compile(r"[A-Za-z0-9]")
-_CAMEL = re.compile(r"(?:[A-Z]?[a-z]{3,}+|[A-Z]{2,5}+|[\W_]++)++")
+_CAMEL = re.compile(r"(?:[A-Z]?[a-z]{3,}+|[A-Z]{2,5}+|[\W_]++)+")
 # Addresses of assets: Solana; Starknet, Sui, Aptos (also with module and type); Cosmos.
 _ASSET_ADDRESS = re.compile(
     r"[1-9A-HJ-NP-Za-km-z]{43,44}|0x[0-9A-Fa-f]{1,64}(?:::\w+)*|(?:ibc|factory)/[\w/]+"
