@@ -85,6 +85,7 @@ class ScriptedBroker(Broker):
         live: Whether orders count as real: packets are then made durable before any leaves.
 
     Attributes:
+        script: The answers that are left.
         calls: Every call: its name, then its arguments.
         placed: Every order submitted or sent as a replacement.
         working: Orders that rest, by id.
@@ -108,7 +109,7 @@ class ScriptedBroker(Broker):
         self.placed: list[Order] = []
         self.working: dict[str, Order] = {}
         self.reports: list[Any] = []
-        self._script = {name: list(answers) for name, answers in (script or {}).items()}
+        self.script = {name: list(answers) for name, answers in (script or {}).items()}
         self._fills = 0
 
     def called(self, name: str) -> list[tuple[Any, ...]]:
@@ -190,7 +191,7 @@ class ScriptedBroker(Broker):
 
     def _answer(self, name: str, default: Any, *args: Any) -> Any:
         self.calls.append((name, *args))
-        answers = self._script.get(name)
+        answers = self.script.get(name)
         if not answers:
             return default
         return _play(answers.pop(0) if len(answers) > 1 else answers[0], *args)

@@ -23,7 +23,9 @@ from dmc_core.dmc.risk_policy import RiskPolicy
 
 T0 = 1_600_000_000_000
 MARKETS = ("M", "N")
-INSTRUMENTS = tuple(Instrument(market_id=name, tick_size="0.01", lot_size="1", kind="binary") for name in MARKETS)
+INSTRUMENTS = tuple(
+    Instrument(market_id=name, tick_size="0.01", lot_size="1", kind="binary") for name in MARKETS
+)
 MAX_POSITION, MAX_MARKET, MAX_TOTAL = 10, 4.0, 6.0
 TOLERANCE = 1.0 + 1e-9
 
@@ -172,7 +174,12 @@ class Venue(Broker):
             long, dear = long + round(order.size), max(dear, order.price or dear)
         elif order is not None:
             short, cheap = short + round(order.size), min(cheap, order.price or cheap)
-        return long, short, max(0, long) * dear if long > 0 else 0.0, short * (1.0 - cheap) if short > 0 else 0.0
+        return (
+            long,
+            short,
+            max(0, long) * dear if long > 0 else 0.0,
+            short * (1.0 - cheap) if short > 0 else 0.0,
+        )
 
     def check(self, order: Order, replaces: str = "") -> None:
         """No id comes twice; no order leaves that adds risk beyond a limit, everything open filled."""
@@ -304,7 +311,14 @@ POLICY = RiskPolicy(
 
 
 ALL = frozenset(ABILITIES)
-SOME_ABILITIES = (ALL, ALL - {"replace"}, ALL - {"fills"}, frozenset(["cancel", "fills"]), frozenset(["fills"]), frozenset())
+SOME_ABILITIES = (
+    ALL,
+    ALL - {"replace"},
+    ALL - {"fills"},
+    frozenset(["cancel", "fills"]),
+    frozenset(["fills"]),
+    frozenset(),
+)
 seeds = st.integers(0, 2**32)
 lengths = st.integers(3, 60)
 

@@ -113,8 +113,14 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(raw, message):
 
 
 def test_params_of_ones_own_take_any_key():
-    config = config_from_dict({"model": {"params": {"anything": 1}}, "data": {"params": {"x": 2}}, "broker": {"params": {"y": 3}}})
-    assert (config.model.params, config.data.params, config.broker.params) == ({"anything": 1}, {"x": 2}, {"y": 3})
+    config = config_from_dict(
+        {"model": {"params": {"anything": 1}}, "data": {"params": {"x": 2}}, "broker": {"params": {"y": 3}}}
+    )
+    assert (config.model.params, config.data.params, config.broker.params) == (
+        {"anything": 1},
+        {"x": 2},
+        {"y": 3},
+    )
 
 
 WRONG = [

@@ -82,7 +82,9 @@ def test_all_that_may_fill_counts_in_full():
 
 
 def test_the_newest_order_of_a_level_is_the_working_one_exits_apart():
-    made = orders(slot(step=1), slot(step=3, is_exit=1), slot(step=2), slot(step=9, level=1), slot(step=9, status=FREE))
+    made = orders(
+        slot(step=1), slot(step=3, is_exit=1), slot(step=2), slot(step=9, level=1), slot(step=9, status=FREE)
+    )
     assert find_working(made, BUY, 0) == 2
     assert find_working(made, BUY, 1) == 3
     assert find_working(made, SELL, 0) == -1
@@ -110,7 +112,13 @@ CASES = {
     "unknown": (slot(status=UNKNOWN), want(price=51), {}, AWAITING, []),
     "refused by a guard": (slot(), want(price=51, allowed=0), {}, KEPT, []),
     "not wanted": (slot(SELL), want(), {}, KEPT, [(CANCEL, 0, -1), (SUBMIT, 1, -1)]),
-    "unknown and not wanted": (slot(SELL, status=UNKNOWN), want(), {}, KEPT, [(CANCEL, 0, -1), (SUBMIT, 1, -1)]),
+    "unknown and not wanted": (
+        slot(SELL, status=UNKNOWN),
+        want(),
+        {},
+        KEPT,
+        [(CANCEL, 0, -1), (SUBMIT, 1, -1)],
+    ),
 }
 
 
@@ -192,7 +200,14 @@ def test_an_exit_cancels_first_and_waits_for_the_confirmation():
     end_order(made, 1)
     assert leave(made, 5) == [(SUBMIT, 0)]
     sale = made.slots[0]
-    assert (sale.side, sale.price_ticks, sale.lots, sale.tif, sale.reduce_only, sale.is_exit) == (SELL, 48, 5, IOC, 1, 1)
+    assert (sale.side, sale.price_ticks, sale.lots, sale.tif, sale.reduce_only, sale.is_exit) == (
+        SELL,
+        48,
+        5,
+        IOC,
+        1,
+        1,
+    )
     assert leave(made, 5) == []  # one at a time
 
 
@@ -203,7 +218,9 @@ def test_a_short_is_bought_back_above_the_touch():
 
 
 def test_what_cannot_be_pulled_and_may_fill_is_left_out_of_the_exit():
-    made = orders(slot(SELL, lots=2, status=UNKNOWN, cancel_ns=1), slot(BUY, lots=9, status=UNKNOWN, cancel_ns=1))
+    made = orders(
+        slot(SELL, lots=2, status=UNKNOWN, cancel_ns=1), slot(BUY, lots=9, status=UNKNOWN, cancel_ns=1)
+    )
     assert leave(made, 5) == [(SUBMIT, 2)]
     assert made.slots[2].lots == 3
     assert leave(orders(slot(SELL, lots=5), can_cancel=0), 5) == []
@@ -260,7 +277,12 @@ def test_a_fill_is_evidence_and_a_full_one_the_end(status):
     assert made.slots[0].status == (CANCELING if status == CANCELING else LIVE)
     assert remaining_lots(made.slots[0]) == 2
     fill_order(made, 0, 2, 0.25)
-    assert (made.slots[0].status, made.slots[0].filled_lots, made.slots[0].paid, made.used) == (FREE, 3, 1.0, 0)
+    assert (made.slots[0].status, made.slots[0].filled_lots, made.slots[0].paid, made.used) == (
+        FREE,
+        3,
+        1.0,
+        0,
+    )
 
 
 def test_a_fill_of_a_replacement_shows_that_the_old_one_is_gone():
@@ -314,9 +336,13 @@ def test_slots_stay_sound(taken, can_cancel, can_replace):
         elif what == "fill" and busy:
             fill_order(made, i, min(lots, remaining_lots(made.slots[i])), 0.5)
         elif busy:
-            {"ack": acknowledge, "reject": reject_order, "lose": lose_order, "end": end_order, "fail": fail_cancel}.get(
-                what, end_order
-            )(made, i)
+            {
+                "ack": acknowledge,
+                "reject": reject_order,
+                "lose": lose_order,
+                "end": end_order,
+                "fail": fail_cancel,
+            }.get(what, end_order)(made, i)
         for intent in intents:
             if intent.op != CANCEL:
                 made.slots[intent.slot].step = now_ns

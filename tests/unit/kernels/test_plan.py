@@ -30,7 +30,11 @@ def cell(bid=0.49, ask=0.51, mid=None, microprice=math.nan, lots=0, instrument=C
 
 def plan(params, market=None, settings=None, policy=None):
     return plan_orders(
-        params, cell() if market is None else market, "M", settings or ExecutionSection(), policy or RiskPolicy()
+        params,
+        cell() if market is None else market,
+        "M",
+        settings or ExecutionSection(),
+        policy or RiskPolicy(),
     )
 
 
@@ -92,7 +96,9 @@ def test_without_a_value_it_is_quoted_around_the_microprice_or_the_mid():
 
 
 def test_a_long_position_lowers_both_quotes():
-    made = plan({"value": 0.5}, cell(lots=5), policy=RiskPolicy(max_abs_inventory=10, max_inventory_skew_ticks=2))
+    made = plan(
+        {"value": 0.5}, cell(lots=5), policy=RiskPolicy(max_abs_inventory=10, max_inventory_skew_ticks=2)
+    )
     assert terms(made) == [(1, 48, 1), (-1, 50, 1)]
 
 
@@ -114,7 +120,10 @@ def test_a_value_beyond_the_grid_gives_no_orders(value):
 
 def test_a_one_sided_market_cannot_be_completed():
     assert plan({"value": 0.5}, cell(ask=math.nan)).reason == "no_order_terms"
-    assert terms(plan({"value": 0.5}, cell(ask=math.nan), ExecutionSection(half_spread_ticks=1))) == [(1, 49, 1), (-1, 51, 1)]
+    assert terms(plan({"value": 0.5}, cell(ask=math.nan), ExecutionSection(half_spread_ticks=1))) == [
+        (1, 49, 1),
+        (-1, 51, 1),
+    ]
 
 
 def test_near_the_bounds_only_the_side_that_fits_is_quoted():

@@ -29,7 +29,9 @@ def quote(features, **kwargs):
     """Quote at the touch."""
     half = features["spread"] / 2
     mid = features["mid"]
-    return Proposal(action=Action.ACT, confidence=0.9, params={"bid": mid - half, "ask": mid + half, "size": 1})
+    return Proposal(
+        action=Action.ACT, confidence=0.9, params={"bid": mid - half, "ask": mid + half, "size": 1}
+    )
 
 
 def acting(**params):
@@ -65,7 +67,9 @@ def check_one_bad(tmp_path, bad, reason, **settings):
     summary, packets = play(tmp_path, [first, bad, last], broker, **settings)
     assert len(packets) == summary["steps"] == 3
     assert summary["ended"] == "exhausted"
-    assert [p["final_action"]["action"] for p in packets] == ["ACT", "HOLD", "ACT"], packets[1]["final_action"]
+    assert [p["final_action"]["action"] for p in packets] == ["ACT", "HOLD", "ACT"], packets[1][
+        "final_action"
+    ]
     assert packets[1]["final_action"]["reasons"] == [reason]
     assert packets[1]["input"]["bad"]["reason"] == reason
     assert packets[1]["intents"] == []
@@ -201,7 +205,10 @@ UNUSABLE = {
     "trade without size": ({"trades": [{"price": 0.5}]}, "invalid_input:trades"),
     "trade of nothing": ({"trades": [{"price": 0.5, "size": 0}]}, "invalid_input:trades"),
     "trade side": ({"trades": [{"price": 0.5, "size": 1, "aggressor_side": "up"}]}, "invalid_input:trades"),
-    "trade side type": ({"trades": [{"price": 0.5, "size": 1, "aggressor_side": []}]}, "invalid_input:trades"),
+    "trade side type": (
+        {"trades": [{"price": 0.5, "size": 1, "aggressor_side": []}]},
+        "invalid_input:trades",
+    ),
     "trade price": ({"trades": [{"price": 2.0, "size": 1}]}, "invalid_input:trades"),
     "market": ({"market_id": 5}, "invalid_input:market_id"),
     "market surrogate": ({"market_id": "\ud800"}, "invalid_input:market_id"),
@@ -297,7 +304,10 @@ def test_numpy_scalars_and_decimals_are_numbers(tmp_path):
     assert packets[0]["final_action"]["action"] == "ACT"
     assert packets[0]["input"]["ts_ns"] == packets[0]["external"]["now_ns"] == stamp  # to the nanosecond
     assert packets[0]["input"]["seq"] == 4
-    assert (packets[0]["mdm"]["features"]["bid_depth"], packets[0]["mdm"]["features"]["ask_depth"]) == (50.0, 50.5)
+    assert (packets[0]["mdm"]["features"]["bid_depth"], packets[0]["mdm"]["features"]["ask_depth"]) == (
+        50.0,
+        50.5,
+    )
 
 
 ORDER = {
@@ -357,7 +367,9 @@ def test_more_markets_than_capacity_hold(tmp_path):
     assert packets[-1]["final_action"]["action"] == "ACT"
 
 
-@pytest.mark.parametrize("stamp", [{"ts_ns": 2**63 - 1}, {"received_ns": 2**63 - 1}, {"ts_ms": T0 + 367 * 86_400_000}])
+@pytest.mark.parametrize(
+    "stamp", [{"ts_ns": 2**63 - 1}, {"received_ns": 2**63 - 1}, {"ts_ms": T0 + 367 * 86_400_000}]
+)
 def test_one_stamp_far_ahead_holds_and_does_not_make_the_rest_old(tmp_path, stamp):
     wrong = book()
     wrong.pop("ts_ms", None)
@@ -383,8 +395,12 @@ def test_a_mid_beyond_floats_is_no_price(tmp_path):
 
 
 def test_own_data_with_old_timestamps_trades(tmp_path):
-    events = [book(0.49 + 0.01 * (i // 20 % 2), 0.51 + 0.01 * (i // 20 % 2), ts_ms=T0 + 100 * i) for i in range(60)]
-    broker = ScriptedBroker({"on_event": [lambda event, now_ns: broker.working and broker.fill(*_first(broker), 1.0)]})
+    events = [
+        book(0.49 + 0.01 * (i // 20 % 2), 0.51 + 0.01 * (i // 20 % 2), ts_ms=T0 + 100 * i) for i in range(60)
+    ]
+    broker = ScriptedBroker(
+        {"on_event": [lambda event, now_ns: broker.working and broker.fill(*_first(broker), 1.0)]}
+    )
     summary, _packets = play(tmp_path, events, broker)
     assert summary["orders_submitted"] > 2
     assert summary["fills"] > 0
@@ -523,7 +539,9 @@ def test_params_too_large_for_a_packet_are_left_out_of_it(tmp_path, huge):
 
 
 @pytest.mark.parametrize(
-    "memory", [{"x": object()}, {"x": 10**5000}, {(1,): 2}, {"x": "\ud800"}, "cyclic"], ids=["object", "int", "key", "surrogate", "cyclic"]
+    "memory",
+    [{"x": object()}, {"x": 10**5000}, {(1,): 2}, {"x": "\ud800"}, "cyclic"],
+    ids=["object", "int", "key", "surrogate", "cyclic"],
 )
 def test_memory_that_cannot_be_encoded_is_said_to_be_so(tmp_path, memory):
     def model(features, memory_=None, memory=None):
@@ -541,9 +559,15 @@ def test_memory_that_cannot_be_encoded_is_said_to_be_so(tmp_path, memory):
 # ---------------------------------------------------------------- the broker
 
 
-@pytest.mark.parametrize("method", ["on_event", "process_fills", "submit_order", "replace_order", "cancel_order"])
+@pytest.mark.parametrize(
+    "method", ["on_event", "process_fills", "submit_order", "replace_order", "cancel_order"]
+)
 def test_a_broker_that_raises_once_loses_nothing(tmp_path, method):
-    broker = ScriptedBroker(abilities=("cancel", "query", "fills") if method == "cancel_order" else ("cancel", "replace", "query", "fills"))
+    broker = ScriptedBroker(
+        abilities=("cancel", "query", "fills")
+        if method == "cancel_order"
+        else ("cancel", "replace", "query", "fills")
+    )
     done = []
 
     def fail_once(*args):
@@ -552,7 +576,7 @@ def test_a_broker_that_raises_once_loses_nothing(tmp_path, method):
             raise ConnectionError("token=abcdef0123456789abcdef")
         return {"status": "canceled"} if method == "cancel_order" else None
 
-    broker._script[method] = [fail_once]
+    broker.script[method] = [fail_once]
     events = [before(), after(), book(0.45, 0.47, ts_ms=T0 + 4_000), book(0.45, 0.47, ts_ms=T0 + 4_100)]
     summary, packets = play(tmp_path, events, broker)
     assert done
@@ -630,7 +654,10 @@ def test_a_junk_answer_to_a_submit_is_no_evidence(tmp_path, answer):
     summary, packets = play(tmp_path, [before(), after()], broker)
     statuses = [order["status"] for order in packets[1]["state_after"]["open_orders"]]
     assert statuses == ["unknown", "live"]
-    assert "awaiting_broker" in packets[1]["mismatch"]["flags"] or "order_open_no_cancel" in packets[1]["mismatch"]["flags"]
+    assert (
+        "awaiting_broker" in packets[1]["mismatch"]["flags"]
+        or "order_open_no_cancel" in packets[1]["mismatch"]["flags"]
+    )
     assert len(broker.placed) == 2
     assert summary["stopped"] is None
 
@@ -645,24 +672,36 @@ def _breaks():
     raise OSError("line lost")
 
 
-JUNK_REPORTS = [5, True, "fills", b"x", {"a": 1}, object(), [5, None, "x"], [{"type": []}], np.array([1.0, 2.0]), [_NoDict()]]
+JUNK_REPORTS = [
+    5,
+    True,
+    "fills",
+    b"x",
+    {"a": 1},
+    object(),
+    [5, None, "x"],
+    [{"type": []}],
+    np.array([1.0, 2.0]),
+    [_NoDict()],
+]
 
 
 @pytest.mark.parametrize("answer", JUNK_REPORTS, ids=lambda a: type(a).__name__)
 def test_junk_reports_are_noted_and_the_rest_goes_on(tmp_path, answer):
     broker = ScriptedBroker({"process_fills": [answer, []]})
-    _summary, packets = play(tmp_path, [before(), after()], broker, risk_policy=RiskPolicy(circuit_breaker_failures=0))
+    _summary, packets = play(
+        tmp_path, [before(), after()], broker, risk_policy=RiskPolicy(circuit_breaker_failures=0)
+    )
     assert all(r["type"] == "note" for r in packets[0]["external"]["reports"])
     assert packets[0]["external"]["reports"]
     assert [p["final_action"]["action"] for p in packets] == ["ACT", "ACT"]
 
 
 def test_reports_may_come_from_a_generator(tmp_path):
-    broker = ScriptedBroker()
-    broker._script["process_fills"] = [lambda now_ms: (broker.fill(o) for o in list(broker.working.values())), []]
-    broker._script["process_fills"] = [
-        [], lambda now_ms: (f for f in [broker.fill(o, fill_id=o.side) for o in list(broker.working.values())]), [],
-    ]  # fmt: skip
+    def fills(now_ms):
+        yield from [broker.fill(order) for order in list(broker.working.values())]
+
+    broker = ScriptedBroker({"process_fills": [[], fills, []]})
     summary, _ = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
     assert summary["fills"] == 2
 
@@ -676,7 +715,9 @@ def test_a_generator_of_reports_that_breaks_is_noted(tmp_path):
 
 def test_a_secret_in_a_brokers_words_is_redacted(tmp_path):
     secret = "abcdef0123456789abcdef0123456789"
-    broker = ScriptedBroker({"submit_order": [{"status": "rejected", "reason": f"bad api_key={secret} \ud800"}]})
+    broker = ScriptedBroker(
+        {"submit_order": [{"status": "rejected", "reason": f"bad api_key={secret} \ud800"}]}
+    )
     summary, packets = play(tmp_path, [before(), after()], broker)
     assert any(r.get("reason", "").startswith("bad api_key=***") for r in packets[1]["external"]["reports"])
     for file in Path(summary["run_dir"]).iterdir():
@@ -684,7 +725,9 @@ def test_a_secret_in_a_brokers_words_is_redacted(tmp_path):
 
 
 def test_a_long_answer_does_not_fill_the_packet(tmp_path):
-    broker = ScriptedBroker({"submit_order": [{"status": "rejected", "reason": "x" * 10**6}, {"status": "y" * 10**6}]})
+    broker = ScriptedBroker(
+        {"submit_order": [{"status": "rejected", "reason": "x" * 10**6}, {"status": "y" * 10**6}]}
+    )
     _, packets = play(tmp_path, [before(), after()], broker)
     assert len(msgspec.json.encode(packets[1])) < 64 * 1024
 
@@ -705,7 +748,13 @@ def test_numbers_of_reports_may_be_decimal_or_numpy(tmp_path):
 def test_a_fill_without_a_market_is_that_of_its_order(tmp_path):
     def fills(now_ms):
         return [
-            {"fill_id": "1", "client_order_id": o.client_order_id, "side": o.side, "price": o.price, "size": 1}
+            {
+                "fill_id": "1",
+                "client_order_id": o.client_order_id,
+                "side": o.side,
+                "price": o.price,
+                "size": 1,
+            }
             for o in list(broker.working.values())[:1]
         ]
 
@@ -726,7 +775,13 @@ def test_a_broker_that_can_only_submit_counts_its_orders(tmp_path):
     assert [len(p["intents"]) for p in packets] == [2, 0, 0]
     assert packets[1]["mismatch"]["flags"] == ["order_open_no_cancel"]
     assert [o["lots"] for o in packets[2]["state_after"]["open_orders"]] == [1, 1]
-    assert {name for name, *_ in broker.calls} <= {"open", "on_event", "submit_order", "process_fills", "close"}
+    assert {name for name, *_ in broker.calls} <= {
+        "open",
+        "on_event",
+        "submit_order",
+        "process_fills",
+        "close",
+    }
     assert len(summary["open_orders_left"]) == 2
 
 
@@ -797,8 +852,17 @@ def test_a_fill_is_a_struct_too(tmp_path):
 
     def report(now_ms):
         order = broker.placed[0]
-        return [Fill(fill_id="1", client_order_id=order.client_order_id, market_id="M", side="buy", price=0.49, size=1.0)]
+        return [
+            Fill(
+                fill_id="1",
+                client_order_id=order.client_order_id,
+                market_id="M",
+                side="buy",
+                price=0.49,
+                size=1.0,
+            )
+        ]
 
-    broker._script["process_fills"] = [[], report, []]
+    broker.script["process_fills"] = [[], report, []]
     summary, _ = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
     assert summary["positions"] == {"M": 1.0}

@@ -68,7 +68,12 @@ def test_at_the_end_orders_are_pulled_then_both_ends_are_closed(tmp_path):
     broker = ScriptedBroker({"close": [lambda: closed.append("broker")]})
     summary = run(tmp_path, Source(books(2), instruments=(M,)), broker)
     assert closed == ["broker", "source"]
-    assert [name for name, *_ in broker.calls][-4:] == ["cancel_order", "cancel_order", "process_fills", "close"]
+    assert [name for name, *_ in broker.calls][-4:] == [
+        "cancel_order",
+        "cancel_order",
+        "process_fills",
+        "close",
+    ]
     assert summary["open_orders_left"] == []
 
 
@@ -115,7 +120,9 @@ print(summary["ended"], summary["steps"] == summary["packets"] or live)
 @pytest.mark.parametrize("kind", ["live", "recorded"])
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_ends_a_run_cleanly(tmp_path, kind, name):
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, kind, tmp_path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, kind, tmp_path], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "running\n"
     process.send_signal(getattr(signal, name))
     out, _ = process.communicate(timeout=30)
@@ -211,7 +218,27 @@ def test_a_pump_waits_when_its_queue_is_full_and_drops_nothing(monkeypatch):
 # ---------------------------------------------------------------- the summary
 
 
-KEYS = ["run_id", "run_dir", "steps", "ended", "stopped", "action_counts", "hold_reasons", "refusals", "orders_submitted", "orders_canceled", "fills", "realized_pnl", "unrealized_pnl", "fees", "final_equity", "max_drawdown", "markouts", "timing", "explanation"]
+KEYS = [
+    "run_id",
+    "run_dir",
+    "steps",
+    "ended",
+    "stopped",
+    "action_counts",
+    "hold_reasons",
+    "refusals",
+    "orders_submitted",
+    "orders_canceled",
+    "fills",
+    "realized_pnl",
+    "unrealized_pnl",
+    "fees",
+    "final_equity",
+    "max_drawdown",
+    "markouts",
+    "timing",
+    "explanation",
+]
 
 
 def test_the_summary_has_its_keys_and_is_stored(tmp_path):
@@ -275,14 +302,20 @@ def test_a_run_that_traded_says_how_much(tmp_path):
 
 def test_progress_is_told_now_and_then(tmp_path):
     told = []
-    run(tmp_path, books(600), progress=lambda events, summary: told.append((events, summary.get()["packets"])))
+    run(
+        tmp_path, books(600), progress=lambda events, summary: told.append((events, summary.get()["packets"]))
+    )
     assert told == [(256, 256), (512, 512)]
 
 
 def test_secrets_of_the_config_are_in_no_file(tmp_path):
     secret = "sk-live-0123456789abcdef0123456789abcdef"
     config = config_from_dict(
-        {"broker": {"params": {"api_key": secret}}, "data": {"params": {"password": secret}}, "model": {"params": {"token": secret}}}
+        {
+            "broker": {"params": {"api_key": secret}},
+            "data": {"params": {"password": secret}},
+            "model": {"params": {"token": secret}},
+        }
     )
     run(tmp_path, books(2), config=config, model=None)
     for file in Path(tmp_path, "r").iterdir():
@@ -338,5 +371,7 @@ def test_neither_hash_seed_nor_time_zone_nor_locale_changes_a_byte(tmp_path):
         folder = tmp_path / str(number)
         subprocess.run([sys.executable, "-c", AGAIN, folder], check=True, env=environment, timeout=60)
         assert _bytes(tmp_path, str(number)) == _bytes(tmp_path, "here")
-        manifests = [Path(tmp_path, name, "same", "manifest.json").read_bytes() for name in ("here", str(number))]
+        manifests = [
+            Path(tmp_path, name, "same", "manifest.json").read_bytes() for name in ("here", str(number))
+        ]
         assert manifests[0] == manifests[1]

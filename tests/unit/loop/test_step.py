@@ -155,7 +155,13 @@ def test_the_packet_is_on_disk_before_its_messages_leave_to_a_live_broker(tmp_pa
 def test_the_broker_sees_an_event_before_the_step_and_only_if_it_is_accepted(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
     play(tmp_path, [at(0), at(1, 0.6, 0.5), at(2)], HOLD, broker=broker)
-    assert [name for name, *_ in broker.calls][:5] == ["open", "on_event", "process_fills", "process_fills", "on_event"]
+    assert [name for name, *_ in broker.calls][:5] == [
+        "open",
+        "on_event",
+        "process_fills",
+        "process_fills",
+        "on_event",
+    ]
     assert [event.ts_ns for event, _ in broker.called("on_event")] == [T0 * 10**6, (T0 + 2) * 10**6]
 
 
@@ -218,7 +224,9 @@ def test_a_move_smaller_than_the_least_is_not_worth_a_message(tmp_path):
 def test_a_size_that_must_shrink_does_not_wait(tmp_path):
     policy = loose(throttle_refresh_ms=60_000)
     smaller, larger = act(side="buy", price=0.49, size=1), act(side="buy", price=0.49, size=3)
-    _, packets = play(tmp_path, [at(0), at(1), at(2)], BID, larger, smaller, broker=ScriptedBroker(), policy=policy)
+    _, packets = play(
+        tmp_path, [at(0), at(1), at(2)], BID, larger, smaller, broker=ScriptedBroker(), policy=policy
+    )
     assert ops(packets) == [["submit"], [], ["replace"]]
     assert packets[2]["intents"][0]["size"] == 1.0
 
@@ -255,7 +263,9 @@ def test_a_rejected_replacement_leaves_the_old_order(tmp_path):
     broker = ScriptedBroker({"replace_order": [{"status": "rejected"}]})
     moved = act(side="buy", price=0.48, size=2)
     _, packets = play(tmp_path, [at(0), at(10), at(20)], BID, moved, HOLD, broker=broker)
-    assert [o["client_order_id"] for o in packets[2]["state_after"]["open_orders"]] == [broker.placed[0].client_order_id]
+    assert [o["client_order_id"] for o in packets[2]["state_after"]["open_orders"]] == [
+        broker.placed[0].client_order_id
+    ]
     assert statuses(packets[2]) == ["live"]
 
 
@@ -272,7 +282,9 @@ def test_a_replacement_without_evidence_makes_both_unknown_and_neither_is_sent_a
 
 
 def test_a_fill_that_beats_a_cancel_counts(tmp_path):
-    broker = ScriptedBroker({"cancel_order": [lambda order_id: broker.fill(broker.placed[0]) and {"status": "canceled"}]}, PLAIN)
+    broker = ScriptedBroker(
+        {"cancel_order": [lambda order_id: broker.fill(broker.placed[0]) and {"status": "canceled"}]}, PLAIN
+    )
     summary, packets = play(tmp_path, [at(0), at(1), at(2)], BID, CANCEL, HOLD, broker=broker)
     assert packets[2]["state_after"]["positions_lots"] == {"M": 2}
     assert packets[2]["state_after"]["open_orders"] == []
@@ -302,7 +314,9 @@ def test_partial_fills_leave_the_rest_working_and_the_last_one_ends_it(tmp_path)
 def test_a_repeated_fill_changes_nothing(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
     twice = lambda: [broker.fill(broker.placed[0], size=1.0, fill_id="same") for _ in range(2)]  # noqa: E731
-    summary, _packets = play(tmp_path, [at(0), then(twice, at(1)), then(twice, at(2))], BID, HOLD, broker=broker)
+    summary, _packets = play(
+        tmp_path, [at(0), then(twice, at(1)), then(twice, at(2))], BID, HOLD, broker=broker
+    )
     assert summary["positions"] == {"M": 1.0}
     assert summary["stopped"] is None
 
@@ -350,42 +364,39 @@ def test_an_overfill_is_seen_also_after_another_order_took_the_slot(tmp_path):
 
 def test_a_foreign_order_that_ended_is_no_news(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
-    events = [at(0), then(lambda: broker.reports.append({"client_order_id": "x", "status": "canceled"}), at(1))]
+    events = [
+        at(0),
+        then(lambda: broker.reports.append({"client_order_id": "x", "status": "canceled"}), at(1)),
+    ]
     summary, _ = play(tmp_path, events, HOLD, broker=broker)
     assert summary["stopped"] is None
 
 
 def test_fills_are_made_from_updates_where_a_broker_reports_none(tmp_path):
-    """The average price is that of all so far: the second part cost 0.47, not 0.48."""
     updates = iter([
         {"status": "partially_filled", "filled_size": 1, "avg_price": 0.49},
         {"status": "partially_filled", "filled_size": 2, "avg_price": 0.48},
         {"status": "filled", "filled_size": 2, "avg_price": 0.48},
     ])  # fmt: skip
-    broker = ScriptedBroker({"submit_order": [OSError()], "query_order": [lambda _: next(updates)]}, ("query",))
+    broker = ScriptedBroker(
+        {"submit_order": [OSError()], "query_order": [lambda _: next(updates)]}, ("query",)
+    )
     events = [at(0), at(1_000), at(2_000), at(3_000)]
     summary, packets = play(tmp_path, events, act(side="buy", price=0.49, size=3), HOLD, broker=broker)
     assert packets[2]["state_after"]["positions_lots"] == {"M": 1}
     assert summary["positions"] == {"M": 1.0}  # a live order is not asked again
 
 
-def test_an_average_price_is_that_of_all_so_far(tmp_path):
-    seen = []
-    answers = [
-        lambda order: {"status": "filled", "avg_price": 0.49},
-        lambda order_id, order: None,
-    ]
-    broker = ScriptedBroker({"submit_order": answers[:1]}, ())
-
-    def model(features, view):
-        seen.append((view.position, view.average_price))
-        return BID if len(seen) == 1 else HOLD
-
-    run_loop(ListSource([at(0), at(1)], instruments=(M,)), broker, decision_engine=model, output_dir=tmp_path, risk_policy=loose())
-    assert seen == [(0.0, None), (2.0, 0.49)]
+def test_an_answer_that_says_filled_is_the_fill_where_a_broker_reports_none(tmp_path):
+    broker = ScriptedBroker({"submit_order": [{"status": "filled", "avg_price": 0.48}]}, ())
+    summary, packets = play(tmp_path, [at(0), at(1)], BID, HOLD, broker=broker)
+    assert packets[1]["state_after"]["positions_lots"] == {"M": 2}
+    assert packets[1]["state_after"]["open_orders"] == []
+    assert summary["unrealized_pnl"] == pytest.approx(2 * (0.50 - 0.48))
 
 
 def test_a_second_part_is_booked_at_its_own_price(tmp_path):
+    """An average price is that of all so far: 1 at 0.50, then 2 at 0.48 on average, so the second cost 0.46."""
     seen = []
     broker = ScriptedBroker(
         {
@@ -399,7 +410,13 @@ def test_a_second_part_is_booked_at_its_own_price(tmp_path):
         seen.append((view.position, view.average_price))
         return act(side="buy", price=0.5, size=3) if len(seen) == 1 else CANCEL
 
-    run_loop(ListSource([at(0), at(1), at(2)], instruments=(M,)), broker, decision_engine=model, output_dir=tmp_path, risk_policy=loose())
+    run_loop(
+        ListSource([at(0), at(1), at(2)], instruments=(M,)),
+        broker,
+        decision_engine=model,
+        output_dir=tmp_path,
+        risk_policy=loose(),
+    )
     assert [position for position, _ in seen] == [0.0, 1.0, 2.0]
     assert seen[2][1] == pytest.approx(0.48)
 
@@ -430,14 +447,18 @@ def test_an_unknown_order_counts_in_full_blocks_its_level_and_is_never_sent_agai
     ],
 )
 def test_an_unknown_order_ends_only_by_evidence(tmp_path, evidence, left):
-    broker = ScriptedBroker({"submit_order": [OSError()], "query_order": [evidence]}, ("cancel", "query", "fills"))
+    broker = ScriptedBroker(
+        {"submit_order": [OSError()], "query_order": [evidence]}, ("cancel", "query", "fills")
+    )
     _, packets = play(tmp_path, [at(0), at(1_000), at(1_500)], BID, HOLD, broker=broker)
     assert statuses(packets[2]) == left
     assert len(broker.placed) == 1
 
 
 def test_not_found_is_evidence_only_after_the_lifetime_of_a_request(tmp_path):
-    broker = ScriptedBroker({"submit_order": [OSError()], "query_order": [None]}, ("cancel", "query", "fills"))
+    broker = ScriptedBroker(
+        {"submit_order": [OSError()], "query_order": [None]}, ("cancel", "query", "fills")
+    )
     _, packets = play(tmp_path, [at(1_000 * i) for i in range(13)], BID, HOLD, broker=broker)
     assert [statuses(p) for p in packets[1:10]] == [["unknown"]] * 9
     assert statuses(packets[12]) == []
@@ -470,7 +491,8 @@ def test_a_cancel_that_finds_no_order_is_asked_for_until_it_can_no_more_arrive(t
 def test_a_cancel_that_got_lost_is_asked_for_again(tmp_path):
     """The request was taken (None), but a second later the order is still live."""
     broker = ScriptedBroker(
-        {"cancel_order": [None, {"status": "canceled"}], "query_order": [{"status": "live"}]}, ("cancel", "query", "fills")
+        {"cancel_order": [None, {"status": "canceled"}], "query_order": [{"status": "live"}]},
+        ("cancel", "query", "fills"),
     )
     _, packets = play(tmp_path, [at(600 * i) for i in range(7)], BID, CANCEL, broker=broker)
     assert [*chain(*ops(packets))] == ["submit", "cancel", "cancel"]
@@ -505,7 +527,9 @@ def test_stop_pulls_all_markets_latches_and_packets_go_on(tmp_path):
 def test_after_a_stop_only_reduce_only_orders_leave(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
     events = [at(0), then(lambda: fill_all(broker), at(1)), at(2), at(3), at(4), at(5)]
-    _, packets = play(tmp_path, events, BID, STOP, act(side="sell", price=0.51, size=2), EXIT, EXIT, broker=broker)
+    _, packets = play(
+        tmp_path, events, BID, STOP, act(side="sell", price=0.51, size=2), EXIT, EXIT, broker=broker
+    )
     assert actions(packets) == ["ACT", "STOP", "STOP", "EXIT", "EXIT", "EXIT"]
     late = [order for order in broker.placed if not order.reduce_only]
     assert len(late) == 1  # the one before the stop
@@ -533,7 +557,9 @@ def test_a_stop_that_comes_with_an_exit_of_nothing_keeps_its_reason(tmp_path):
 
 
 def test_a_stop_asks_again_for_cancels_that_fail(tmp_path):
-    broker = ScriptedBroker({"cancel_order": [OSError(), OSError(), {"status": "canceled"}]}, ("cancel", "fills"))
+    broker = ScriptedBroker(
+        {"cancel_order": [OSError(), OSError(), {"status": "canceled"}]}, ("cancel", "fills")
+    )
     _, packets = play(tmp_path, [at(i) for i in range(6)], BID, STOP, HOLD, broker=broker)
     assert ops(packets) == [["submit"], ["cancel"], ["cancel"], ["cancel"], [], []]
 
@@ -603,7 +629,15 @@ def test_an_exit_goes_on_at_bad_events_and_timers(tmp_path):
     events = _long(broker, at(2), "junk", at(2_500))
     config = RunConfig(run=RunSection(timer_ms=1_000))
     _, packets = play(tmp_path, events, BID, EXIT, HOLD, broker=broker, config=config)
-    assert [p["input"].get("kind", "market") for p in packets] == ["market", "market", "market", "market", "timer", "timer", "market"]
+    assert [p["input"].get("kind", "market") for p in packets] == [
+        "market",
+        "market",
+        "market",
+        "market",
+        "timer",
+        "timer",
+        "market",
+    ]
     assert [i["reduce_only"] for p in packets[1:] for i in p["intents"]] == [True] * 6
 
 
@@ -645,7 +679,9 @@ def test_an_exposure_above_the_cap_now_exits_by_itself(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
     events = [at(0), then(lambda: fill_all(broker), at(1, 0.89, 0.91)), at(2, 0.89, 0.91)]
     policy = loose(max_per_market_usd=5.0)
-    _, packets = play(tmp_path, events, act(side="buy", price=0.49, size=10), HOLD, broker=broker, policy=policy)
+    _, packets = play(
+        tmp_path, events, act(side="buy", price=0.49, size=10), HOLD, broker=broker, policy=policy
+    )
     assert actions(packets)[1:] == ["EXIT", "EXIT"]
     assert packets[1]["final_action"]["reasons"] == ["exposure_cap"]
     assert broker.placed[-1].reduce_only
@@ -656,7 +692,10 @@ def test_an_exposure_above_the_cap_now_exits_by_itself(tmp_path):
 
 def test_a_dry_run_sends_nothing_and_all_else_happens(tmp_path):
     never = [AssertionError("a dry run must not call this")]
-    broker = ScriptedBroker({"submit_order": never, "replace_order": never, "cancel_order": never, "query_order": never}, live=True)
+    broker = ScriptedBroker(
+        {"submit_order": never, "replace_order": never, "cancel_order": never, "query_order": never},
+        live=True,
+    )
     events = [at(0), at(10, 0.47, 0.49), at(20), at(30), at(40)]
     moved = act(bid=0.47, ask=0.49, size=1)
     summary, packets = play(tmp_path, events, QUOTE, moved, CANCEL, EXIT, STOP, broker=broker, dry_run=True)
@@ -716,7 +755,13 @@ def test_timers_come_for_each_market_and_steps_count_events_only(tmp_path):
 
 def test_a_timer_pulls_a_stale_quote(tmp_path):
     config = RunConfig(run=RunSection(timer_ms=100))
-    _, packets = play(tmp_path, [at(0), at(1_000)], QUOTE, config=config, policy=loose(stale_cancel_ms=250, staleness_ms=250))
+    _, packets = play(
+        tmp_path,
+        [at(0), at(1_000)],
+        QUOTE,
+        config=config,
+        policy=loose(stale_cancel_ms=250, staleness_ms=250),
+    )
     pulled = next(p for p in packets if p["final_action"]["action"] == "CANCEL")
     assert pulled["external"]["now_ns"] // 10**6 - T0 == 300
     assert [i["op"] for i in pulled["intents"]] == ["cancel", "cancel"]
@@ -798,7 +843,11 @@ def test_a_binary_market_settles_at_0_or_1_and_its_orders_are_pulled(tmp_path, p
     summary, packets = play(tmp_path, events, BID, ASK, QUOTE, broker=broker)
     assert packets[2]["final_action"]["reasons"] == ["settled"]
     assert ops(packets)[2:] == [["cancel"], [], []]
-    assert actions(packets)[2:] == ["CANCEL", "CANCEL", "HOLD"] or actions(packets)[2:] == ["CANCEL", "HOLD", "HOLD"]
+    assert actions(packets)[2:] == ["CANCEL", "CANCEL", "HOLD"] or actions(packets)[2:] == [
+        "CANCEL",
+        "HOLD",
+        "HOLD",
+    ]
     assert packets[2]["state_after"]["positions_lots"] == {}
     assert summary["realized_pnl"] == pytest.approx(realized)
     assert summary["final_equity"] == pytest.approx(100.0 + realized)
@@ -807,7 +856,11 @@ def test_a_binary_market_settles_at_0_or_1_and_its_orders_are_pulled(tmp_path, p
 def test_funding_is_paid_on_the_position_each_time(tmp_path):
     """Two payments with equal stamps and no number are two payments."""
     broker = ScriptedBroker(abilities=PLAIN)
-    events = [*_long(broker), {"ts_ms": T0 + 2, "funding": 0.01}, {"ts_ms": T0 + 2, "funding": {"rate": 0.01}}]
+    events = [
+        *_long(broker),
+        {"ts_ms": T0 + 2, "funding": 0.01},
+        {"ts_ms": T0 + 2, "funding": {"rate": 0.01}},
+    ]
     summary, _ = play(tmp_path, events, BID, HOLD, broker=broker)
     assert summary["funding"] == pytest.approx(-2 * 0.01 * 2 * 0.5)
 
@@ -847,13 +900,38 @@ def test_two_markets_share_the_limit_of_the_account(tmp_path):
 
 
 def test_what_works_counts_in_full_also_while_it_is_cancelled(tmp_path):
-    """The cancel of 16 is not confirmed: only 4 more may be bought on another level."""
+    """The cancel of 16 is not confirmed: only 4 more may be bought on another level, then none."""
     broker = ScriptedBroker({"cancel_order": [None]}, ("cancel", "fills"))
     policy = loose(max_abs_inventory=20)
     first = act(orders=[{"side": "buy", "price": 0.5, "size": 16}])
     other = act(orders=[{"side": "buy", "price": 0.4, "size": 16, "level": 1}])
-    play(tmp_path, [at(0), at(1), at(2)], first, other, broker=broker, policy=policy)
+    third = act(orders=[{"side": "buy", "price": 0.3, "size": 16, "level": 2}])
+    _, packets = play(
+        tmp_path, [at(0), at(1), at(2), at(3)], first, other, third, broker=broker, policy=policy
+    )
     assert [o.size for o in broker.placed] == [16.0, 4.0]
+    assert statuses(packets[3]) == ["canceling", "live"]
+    assert packets[3]["final_action"]["reasons"] == ["inventory_cap"]
+
+
+@pytest.mark.parametrize("abilities", [PLAIN, ("cancel", "replace", "fills")])
+def test_what_a_level_gives_up_counts_until_its_end_is_confirmed(tmp_path, abilities):
+    """5 and 5 work, the cap is 10: shrinking one to 1 does not make room for another 4 in the same step."""
+
+    def buys(*sizes):
+        return act(
+            orders=[{"side": "buy", "price": 0.4, "size": n, "level": i} for i, n in enumerate(sizes) if n]
+        )
+
+    broker = ScriptedBroker(abilities=abilities)
+    events = [at(0), at(1), at(2), at(3)]
+    _, packets = play(
+        tmp_path, events, buys(5, 5), buys(1, 5, 4), broker=broker, policy=loose(max_abs_inventory=10)
+    )
+    assert [order.size for order in broker.placed] == [5.0, 5.0, 1.0, 4.0]
+    assert "inventory_cap" in packets[1]["final_action"]["reasons"]
+    assert [i["size"] for i in packets[1]["intents"] if i["op"] != "cancel"] in ([], [1.0])
+    assert packets[1]["guards"]["legs"][2]["allowed"] is False
 
 
 def test_a_market_without_shorts_never_sells_more_than_it_holds(tmp_path):
@@ -861,22 +939,24 @@ def test_a_market_without_shorts_never_sells_more_than_it_holds(tmp_path):
     broker = ScriptedBroker(abilities=PLAIN)
     sells = act(orders=[{"side": "sell", "price": 0.51 + 0.01 * i, "size": 2, "level": i} for i in range(3)])
     events = [at(0), then(lambda: fill_all(broker), at(1)), at(2)]
-    _, packets = play(tmp_path, events, act(side="buy", price=0.49, size=3), sells, broker=broker, instruments=(spot,))
+    _, packets = play(
+        tmp_path, events, act(side="buy", price=0.49, size=3), sells, broker=broker, instruments=(spot,)
+    )
     assert [(o.side, o.size) for o in broker.placed] == [("buy", 3.0), ("sell", 2.0), ("sell", 1.0)]
     assert packets[1]["mismatch"]["flags"] == ["leg_no_short"]
 
 
-def test_a_hook_tightens_windows_and_costs_too(tmp_path, monkeypatch):
+def test_a_hook_tightens_what_the_observed_numbers_are_made_of(tmp_path, monkeypatch):
     import msgspec
 
     from ami_engine.loop import run_loop as module
 
-    def hook(base, context):
-        return msgspec.structs.replace(base, cost_ticks=5.0)
-
-    monkeypatch.setattr(module, "load_policy_hook", lambda: hook)
-    _, packets = play(tmp_path, [at(0)], QUOTE, instruments=(Instrument(market_id="M", tick_size="0.01", lot_size="1", maker_fee=0.0),))
-    assert packets[0]["guards"]["tightened"] == {"cost_ticks": 5.0}
+    monkeypatch.setattr(
+        module, "load_policy_hook", lambda: lambda base, context: msgspec.structs.replace(base, tp_ticks=0.2)
+    )
+    _, packets = play(tmp_path, [at(0)], QUOTE, policy=loose(min_profit_ticks=0.5))
+    assert packets[0]["guards"]["tightened"] == {"tp_ticks": 0.2}
+    assert packets[0]["final_action"]["reasons"] == ["cost_insufficient"]
 
 
 def test_a_hook_tightens_the_window_of_cancels(tmp_path, monkeypatch):
@@ -885,7 +965,9 @@ def test_a_hook_tightens_the_window_of_cancels(tmp_path, monkeypatch):
     from ami_engine.loop import run_loop as module
 
     monkeypatch.setattr(
-        module, "load_policy_hook", lambda: lambda base, context: msgspec.structs.replace(base, cancel_window_ms=60_000)
+        module,
+        "load_policy_hook",
+        lambda: lambda base, context: msgspec.structs.replace(base, cancel_window_ms=60_000),
     )
     events = [at(10_000 * i) for i in range(5)]
     quotes = [act(side="buy", price=0.40 + 0.01 * i, size=1) for i in range(5)]
@@ -895,8 +977,7 @@ def test_a_hook_tightens_the_window_of_cancels(tmp_path, monkeypatch):
     assert packets[3]["final_action"]["reasons"] == ["cancel_rate_throttle"]
 
 
-def test_a_full_table_of_orders_is_said(tmp_path):
-    """64 places: with 16 levels a side that nobody answers, the fifth set finds none."""
+def test_levels_that_nobody_answers_wait_each_for_itself(tmp_path):
     broker = ScriptedBroker({"submit_order": [OSError()]}, ("fills",))
     levels = [
         act(orders=[{"side": side, "price": price, "size": 1, "level": level} for level in range(16)])

@@ -21,7 +21,7 @@ from decision_schema.instruments import Instrument
 from decision_schema.types import Action, Proposal
 
 FEATURES = {"mid": 0.5, "spread": 0.02, "spread_ticks": 2.0, "spread_bps": 400.0}
-GUIDE_MODEL = '''
+GUIDE_MODEL = """
 from decision_schema.types import Proposal, Action
 
 def compute_confidence(features):
@@ -36,7 +36,7 @@ def compute_proposal_private(features, **kwargs):
         reasons=["custom_model"],
         params={"value": features.get("mid")},
     )
-'''
+"""
 M = Instrument(market_id="M", tick_size="0.01", lot_size="1", kind="binary")
 
 
@@ -137,7 +137,9 @@ def test_the_default_path_absent_present_and_broken(tmp_path):
     """On a copy of the sources, as a user of a checkout has them."""
     sources = Path(ami_engine.__file__).parents[1]
     for package in ("ami_engine", "dmc_core", "decision_schema"):
-        shutil.copytree(sources / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "_private"))
+        shutil.copytree(
+            sources / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "_private")
+        )
     private = tmp_path / "ami_engine" / "mdm" / "_private"
     script = (
         "from ami_engine.mdm.decision_engine import DecisionEngine\n"
@@ -149,7 +151,12 @@ def test_the_default_path_absent_present_and_broken(tmp_path):
 
     def ask():
         result = subprocess.run(
-            [sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+            [sys.executable, "-c", script],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return result.stdout.split()
 
@@ -192,7 +199,9 @@ def test_models_are_objects_classes_partials_or_names(tmp_path):
     file.write_text(GUIDE_MODEL)
     engine = DecisionEngine(f"{file}:compute_proposal_private")
     assert engine.propose(FEATURES).reasons == ["custom_model"]
-    assert DecisionEngine("ami_engine.mdm.reference_model:propose_reference").propose(FEATURES).action in Action
+    assert (
+        DecisionEngine("ami_engine.mdm.reference_model:propose_reference").propose(FEATURES).action in Action
+    )
 
 
 @pytest.mark.parametrize(
@@ -232,13 +241,23 @@ def seen_by(model_of, **params):
 def test_a_model_gets_the_keywords_its_signature_takes():
     assert seen_by(lambda note: lambda features: note({})) == {}
     assert seen_by(lambda note: lambda features, view: note({"view": view})) == {"view": 1}
-    assert seen_by(lambda note: lambda features, *, rng, now_ns: note({"rng": rng, "now": now_ns})) == {"rng": 5, "now": 4}
-    assert set(seen_by(lambda note: lambda features, **kwargs: note(kwargs))) == {*OFFERED, "params", "memory"}
+    assert seen_by(lambda note: lambda features, *, rng, now_ns: note({"rng": rng, "now": now_ns})) == {
+        "rng": 5,
+        "now": 4,
+    }
+    assert set(seen_by(lambda note: lambda features, **kwargs: note(kwargs))) == {
+        *OFFERED,
+        "params",
+        "memory",
+    }
     assert seen_by(lambda note: lambda features, params: note(params), a=1) == {"a": 1}
 
 
 def test_the_first_parameter_takes_the_features_whatever_its_name():
-    assert seen_by(lambda note: lambda view, event: note({"view": view, "event": event})) == {"view": {}, "event": 3}
+    assert seen_by(lambda note: lambda view, event: note({"view": view, "event": event})) == {
+        "view": {},
+        "event": 3,
+    }
 
 
 def test_the_loop_builds_only_what_is_wanted():
@@ -259,7 +278,11 @@ def test_params_and_words_are_redacted():
         )  # fmt: skip
 
     proposal = DecisionEngine(model).propose({})
-    assert proposal.params == {"value": 0.5, "api_key": "***REDACTED***", "inner": {"password": "***REDACTED***"}}
+    assert proposal.params == {
+        "value": 0.5,
+        "api_key": "***REDACTED***",
+        "inner": {"password": "***REDACTED***"},
+    }
     assert "abcdef0123456789" not in proposal.reasons[0]
 
 
