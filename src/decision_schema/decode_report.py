@@ -62,8 +62,8 @@ def decode_report(raw: object, client_order_id: str = "", market_id: str = "") -
     elif isinstance(raw, Mapping):
         fields = {key: value for key, value in raw.items() if isinstance(key, str) and value is not None}
         tag = fields.pop("type", None)
-        if tag is None:
-            tag = "fill" if "fill_id" in fields else "order"
+        if tag is None or (isinstance(tag, str) and tag not in _REPORTS and "status" in fields):
+            tag = "fill" if "fill_id" in fields else "order"  # many venues call limit or market a type
     else:
         raise ContractError(
             f"a broker answered a {type(raw).__name__}: return None, a dict or an OrderUpdate"

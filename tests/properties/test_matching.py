@@ -105,7 +105,8 @@ class Watched:
             assert self.venue.n_executions == 0
             return
         if reduce_only:
-            lots = min(lots, abs(self.position))
+            promised = sum(open_lots for way, _, open_lots, reduces in self.open.values() if reduces and way == side)
+            lots = min(lots, abs(self.position) - promised)
         self.open[slot] = [side, limit, lots, reduce_only]
         fills = self.drain(maker=False)
         taken = sum(part for _, part in fills)

@@ -19,6 +19,10 @@ from decision_schema.types import Action, Proposal
 
 _log = logging.getLogger(__name__)
 
+MAX_REASONS = 16
+MAX_REASON = 200
+"""Most words of a model that are kept, and their longest, in characters."""
+
 
 class DecisionEngine:
     """The model of a run and the rules around it.
@@ -74,7 +78,9 @@ class DecisionEngine:
                 return proposal
             return msgspec.structs.replace(  # which checks again what the model may have changed since
                 proposal,
-                reasons=tag_floats([redact_text(reason) for reason in proposal.reasons]),
+                reasons=tag_floats(
+                    [redact_text(reason)[:MAX_REASON] for reason in proposal.reasons[:MAX_REASONS]]
+                ),
                 params=redact_secrets(proposal.params),
             )
         except Exception as error:  # noqa: BLE001 - user code: any failure holds

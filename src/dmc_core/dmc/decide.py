@@ -191,8 +191,9 @@ def _judge_legs(
             refusing.extend(i for i in refused if i not in refusing)
             if not leg.allowed and context.opens_known:
                 _keep_what_reduces(leg, base)
-        if leg.allowed:
-            worst = _with(leg, worst, context)
+        if leg.allowed:  # what a level gives up still counts: it is not confirmed before the next leg leaves
+            after = _with(leg, worst, context)
+            worst = after._replace(long=max(worst.long, after.long), short=min(worst.short, after.short))
     for place, i in enumerate(LEG_ROWS):
         as_is[i] = kept[place]
     _project(context, None, _worst_now(context), limits)

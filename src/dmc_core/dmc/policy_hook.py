@@ -23,7 +23,7 @@ _MODULE = "dmc_core._private.policy"
 
 def _broken(error: Exception) -> PolicyHook:
     def hook(_base_policy: RiskPolicy, _context: Mapping[str, Any]) -> RiskPolicy:
-        raise error
+        raise error.with_traceback(None)  # else it would grow by each raise
 
     return hook
 
