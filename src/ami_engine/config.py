@@ -1,6 +1,7 @@
 """RunConfig: everything a run is told, frozen, from TOML or code; unknown keys are refused."""
 
 import difflib
+import inspect
 import math
 import os
 import tomllib
@@ -342,19 +343,15 @@ def _meanings(docstring: str) -> dict[str, str]:
     """Read the meanings from the Args of a docstring."""
     meanings: dict[str, str] = {}
     name = ""
-    for line in docstring.partition("Args:")[2].splitlines():
+    for line in inspect.cleandoc(docstring).partition("Args:\n")[2].splitlines():
         text = line.strip()
+        indent = len(line) - len(line.lstrip())
         head, colon, rest = text.partition(": ")
-        if (
-            colon
-            and line.startswith("        ")
-            and not line.startswith("            ")
-            and head.isidentifier()
-        ):
+        if indent == 4 and colon and head.isidentifier():
             name = head
             meanings[name] = rest
-        elif text and line.startswith("            ") and name:
+        elif indent == 8 and name:
             meanings[name] += f" {text}"
-        elif text and not line.startswith("        "):
-            name = ""
+        elif text and indent == 0:
+            break
     return meanings
