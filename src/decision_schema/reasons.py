@@ -61,7 +61,9 @@ CANCEL_RATE_THROTTLE = _reason("cancel_rate_throttle", "too many cancels and rep
 DAILY_LOSS_STOP = _reason("daily_loss_stop", "the loss since the day's anchor reached the limit")
 DRAWDOWN_STOP = _reason("drawdown_stop", "the fall from the highest equity reached the limit")
 EQUITY_FLOOR = _reason("equity_floor", "the equity is below the floor")
-ERROR_RATE_HIGH = _reason("error_rate_high", "too many of the last steps had an error of a component")
+ERROR_RATE_HIGH = _reason(
+    "error_rate_high", "in too many of the last steps a call to the broker, or the policy hook, failed"
+)
 CIRCUIT_BREAKER = _reason("circuit_breaker", "too many failures of the broker in the window")
 ADVERSE_SELECTION_HIGH_15 = _reason(
     "adverse_selection_high_15", "the price moved against our fills within 15 s"

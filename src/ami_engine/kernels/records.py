@@ -63,7 +63,7 @@ class EngineState:
         first_ns: Time of the first accepted market event; -1 = none yet.
         stopped: Reason code of the latched STOP; 0 = none.
         stop_step: Step at which it latched.
-        had_error: 1 = a component failed in the present step.
+        had_error: 1 = a call to the broker or the policy hook failed in the present step.
         streak_until_ns: End of the pause after a losing streak.
         ops_until_ns: End of the pause after operations reported trouble.
     """

@@ -101,7 +101,6 @@ def guard(
 
     asked = proposal.action
     hold = _why_hold(cell, asked, plan)
-    state.had_error |= int(hold.startswith(NAMES[reasons.MODEL_ERROR]))
     judged = Action.HOLD if hold else asked
     legs = _legs(cell, plan) if judged is Action.ACT else []
     judgement = Judgement()

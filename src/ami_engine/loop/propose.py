@@ -37,10 +37,7 @@ def propose(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Proposa
         offered["event"] = msgspec.to_builtins(event)
     if model.wants("rng"):
         offered["rng"] = ModelRng(engine.config.run.seed, cell.index, engine.state.step)
-    proposal = model.propose(named(cell.market.features), **offered)
-    if proposal.reasons and proposal.reasons[0].startswith(f"{NAMES[reasons.MODEL_ERROR]}:"):
-        engine.state.had_error = 1
-    return proposal
+    return model.propose(named(cell.market.features), **offered)
 
 
 def _why_not_asked(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> str:

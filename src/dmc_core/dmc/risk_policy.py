@@ -30,7 +30,8 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         daily_loss_stop_usd: Loss since the day's anchor (realised and unrealised) that stops; 0 = off.
         max_drawdown_stop_usd: Fall from the highest equity that stops; 0 = off.
         equity_floor_usd: Equity under which all stops; 0 = off.
-        error_rate_max: Part of the last `error_window_steps` steps that may have an error; 0 = off.
+        error_rate_max: Part of the last `error_window_steps` steps in which the broker or the policy hook
+            may fail; 0 = off.
         error_window_steps: Window of the error rate.
         circuit_breaker_failures: Failures of the broker in the window that stop; 0 = off.
         circuit_breaker_window_sec: Window of the failures.

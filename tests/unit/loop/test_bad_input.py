@@ -480,10 +480,20 @@ def test_a_model_that_fails_holds_and_the_next_step_acts(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["raises", "nan value"])
-def test_a_model_that_fails_for_ever_stops_by_the_error_rate(tmp_path, name):
-    summary, packets = play(tmp_path, [book(ts_ms=T0 + i) for i in range(20)], model=MODELS[name][0])
+def test_a_model_that_fails_for_ever_holds_and_stops_nothing(tmp_path, name):
+    summary, packets = play(tmp_path, [book(ts_ms=T0 + i) for i in range(150)], model=MODELS[name][0])
+    assert len(packets) == 150
+    assert summary["stopped"] is None
+    assert summary["action_counts"]["HOLD"] == 150
+    assert summary["hold_reasons"] == {MODELS[name][1]: 150}
+
+
+def test_a_broker_that_fails_for_ever_stops_by_the_error_rate(tmp_path):
+    policy = RiskPolicy(circuit_breaker_failures=0)
+    broker = ScriptedBroker({"process_fills": [OSError("down")] * 20})
+    summary, packets = play(tmp_path, [book(ts_ms=T0 + i) for i in range(20)], broker, risk_policy=policy)
     assert len(packets) == 20
-    assert summary["stopped"]["reason"] == "error_rate_high"
+    assert summary["stopped"] == {"step": 12, "reason": "error_rate_high"}
 
 
 def test_the_text_of_a_models_exception_reaches_no_packet_and_no_secret_reaches_the_summary(tmp_path):
