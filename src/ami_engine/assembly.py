@@ -9,6 +9,7 @@ from ami_engine.config import RunConfig
 from ami_engine.loop.run_loop import Progress, run_loop
 from ami_engine.mdm.decision_engine import load_object
 from ami_engine.ports import Broker, MarketDataSource
+from ami_engine.security.redaction import redact_text
 from ami_engine.sim.microstructure_sim import MicrostructureSim
 from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.sim.synthetic_source import SyntheticSource
@@ -65,6 +66,9 @@ def _made(text: str, params: dict[str, Any], place: str) -> object:
         return factory(**params)
     except TypeError as error:
         raise ConfigError(f"config: {place} {text!r} does not take these params: {error}") from None
+    except Exception as error:  # noqa: BLE001 - user code: one line instead of a traceback
+        words = redact_text(f"{type(error).__name__}: {error}")
+        raise ConfigError(f"config: {place} {text!r} cannot be made: {words}") from None
 
 
 def _check_mode(config: RunConfig, source: MarketDataSource, broker: Broker) -> None:

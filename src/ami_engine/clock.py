@@ -34,11 +34,11 @@ MAX_JUMP_NS = 366 * NS_PER_DAY
 class EventClock:
     """Time as the events carry it: ours where they have it, else the venue's, else one wall reading.
 
-    It never goes back: an older stamp takes the last one, and admission judges its order. Nor does
-    it follow a stamp more than a year ahead: one wrong stamp must not make all that follows look
-    old, and admission refuses it as a future event. The
-    wall is read only for a book, and only where no event has carried a time: in data of one's own
-    from years ago, an event that lost its time must not make all that follows look old.
+    It never goes back: an older stamp takes the last one, and admission judges its order. It moves
+    only with events that are admitted. A stamp more than a year ahead is followed once the next one
+    bears it out: one wrong stamp must not make all that follows look old. The wall is read only
+    for a book, and only where no event has carried a time: in data of one's own from years ago, an
+    event that lost its time must not make all that follows look old.
     """
 
     live = False
@@ -46,16 +46,27 @@ class EventClock:
     def __init__(self) -> None:
         self._last: UnixNs = 0
         self._carried = False
+        self._doubted: UnixNs | None = None
 
     def stamp(self, event: Event) -> UnixNs:
-        """Give the time of the step that takes this event; 0 = none is known yet."""
+        """Give the time that a step of this event would have; 0 = none is known yet."""
         carried = event.ts_ns if event.received_ns is None else event.received_ns
-        if carried is not None:
-            if not self._carried or carried - self._last <= MAX_JUMP_NS:
-                self._last = max(self._last, carried)
-            self._carried = True
-        elif not self._carried and event.bad is None and event.has_book:
-            self._last = max(self._last, wall_ns())
+        if event.bad is not None:
+            return self._last
+        if carried is None:
+            return max(self._last, wall_ns()) if not self._carried and event.has_book else self._last
+        if self._carried and carried - self._last > MAX_JUMP_NS:
+            before, self._doubted = self._doubted, carried
+            if before is None or not before <= carried <= before + MAX_JUMP_NS:
+                return self._last
+        return max(self._last, carried)
+
+    def settle(self, event: Event, now_ns: UnixNs) -> UnixNs:
+        """Move on to the stamp of an admitted event; a refused one leaves the time as it is."""
+        if event.bad is None:
+            self._last = max(self._last, now_ns)
+            self._carried = self._carried or not (event.ts_ns is None and event.received_ns is None)
+            self._doubted = None
         return self._last
 
 
@@ -71,3 +82,7 @@ class WallClock:
         """Give the present time."""
         self._last = max(self._last, wall_ns())
         return self._last
+
+    def settle(self, event: Event, now_ns: UnixNs) -> UnixNs:
+        """Give the time of the step: the wall moves on whatever the event is."""
+        return now_ns

@@ -107,7 +107,7 @@ class Broker(ABC):
 
     def process_fills(self, now_ms: UnixMs) -> Sequence[Fill | OrderUpdate | Mapping[str, Any]]:
         """Return what happened to our orders since the last call, in order."""
-        return ()
+        return []
 
     def get_state(self) -> dict[str, Any]:
         """Return account readings of the venue, such as positions and balances."""

@@ -29,7 +29,9 @@ class RunSummary:
         self.submitted = 0
         self.canceled = 0
         self.replaced = 0
-        self.fills: Counter[str] = Counter()
+        self.bought = 0
+        self.sold = 0
+        self.source_failures: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
 
     def update(self, packet: PacketV2) -> None:
@@ -55,12 +57,14 @@ class RunSummary:
         self.count_reports(packet.external["reports"])
 
     def count_reports(self, reports: list[dict[str, Any]]) -> None:
-        """Count fills and rejections among recorded reports."""
+        """Count rejections among recorded reports; fills are counted where the ledger takes them."""
         for report in reports:
-            if report["type"] == "fill":
-                self.fills[report["side"]] += 1
-            elif report.get("status") == "rejected":
+            if report["type"] == "order" and report.get("status") == "rejected":
                 self._count(self.rejected, report.get("reason") or "no reason given")
+
+    def set_fills(self, bought: int, sold: int) -> None:
+        """Take the numbers of fills that the ledger has booked."""
+        self.bought, self.sold = bought, sold
 
     def get(self) -> dict[str, Any]:
         """Give the counts, most frequent first; a replacement is one order submitted and one cancelled."""
@@ -75,16 +79,27 @@ class RunSummary:
             "orders_replaced": self.replaced,
             "orders_canceled": self.canceled,
             "orders_rejected": dict(self.rejected.most_common()),
-            "fills": sum(self.fills.values()),
-            "fills_by_side": {"buy": self.fills["buy"], "sell": self.fills["sell"]},
+            "fills": self.bought + self.sold,
+            "fills_by_side": {"buy": self.bought, "sell": self.sold},
+            "source_failures": dict(self.source_failures.most_common()),
         }
 
-    def explain(self) -> list[str]:
-        """Say in words what became of the events, above all where nothing traded."""
+    def explain(self, stopped: dict[str, Any] | None = None) -> list[str]:
+        """Say in words what became of the events, above all where nothing traded.
+
+        Args:
+            stopped: Step and reason of a latched STOP.
+        """
         lines = []
-        acts = self.proposed[Action.ACT]
+        acts, fills = self.proposed[Action.ACT], self.bought + self.sold
+        if stopped is not None:
+            lines.append(
+                f"STOP at step {stopped['step']}: {text_of(stopped['reason'])}. No new risk after it."
+            )
+        for kind, count in self.source_failures.most_common(3):
+            lines.append(f"The source failed {count} times: {kind}.")
         if self.steps == 0:
-            return ["The source gave no event: nothing could be decided."]
+            return [*lines, "The source gave no event: nothing could be decided."]
         if acts == 0:
             lines.append(f"The model never proposed to act in {self.steps} steps.")
         elif self.submitted == 0:
@@ -94,15 +109,16 @@ class RunSummary:
                 f"A dry run: the model proposed to act {acts} times; {self.submitted} orders, none of them "
                 "sent."
             )
-        elif not self.fills:
+        elif self.rejected.total() >= self.submitted:
+            lines.append(f"{self.submitted} orders were sent and all rejected.")
+        elif fills == 0:
             lines.append(
                 f"{self.submitted} orders were sent and none filled: no trade reached their place in the "
                 "queue, or the data has no trades or sizes to fill against."
             )
         else:
-            fills = self.fills.total()
             lines.append(f"The model proposed to act {acts} times; {self.submitted} orders, {fills} fills.")
-        if not self.fills:
+        if fills == 0:
             lines += [
                 f"{count} x {reason}: {text_of(reason)}" for reason, count in self.hold_reasons.most_common(5)
             ]

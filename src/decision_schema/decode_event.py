@@ -123,7 +123,7 @@ def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> 
     # The name and the times are read first and one by one: a bad price must not lose them.
     head: dict[str, Any] = {"market_id": market_id}
     try:
-        if raw.get("market_id") is not None:
+        if raw.get("market_id") not in (None, ""):
             head["market_id"] = read_text(raw["market_id"], "market_id")
         if raw.get("channel") is not None:
             head["channel"] = read_text(raw["channel"], "channel")

@@ -90,7 +90,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         )
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True):
     """What a broker is asked to place.
 
     Args:

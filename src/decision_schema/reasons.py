@@ -15,13 +15,17 @@ OK = _reason("ok", "nothing to remark")
 
 # Input: the event is recorded, the market state is not changed by it.
 INVALID_INPUT = _reason("invalid_input", "a field cannot be used: wrong type, not finite, or out of range")
-INVALID_BID = _reason("invalid_input:bid", "the bid is outside the price bounds of the instrument")
-INVALID_ASK = _reason("invalid_input:ask", "the ask is outside the price bounds of the instrument")
-INVALID_MID = _reason("invalid_input:mid", "the mid is outside the price bounds or outside bid and ask")
-INVALID_TRADE = _reason(
-    "invalid_input:trades", "a trade's price is outside the price bounds of the instrument"
+INVALID_BID = _reason("invalid_input:bid", "the bid is no finite number, or outside the price bounds")
+INVALID_ASK = _reason("invalid_input:ask", "the ask is no finite number, or outside the price bounds")
+INVALID_MID = _reason(
+    "invalid_input:mid", "the mid is no finite number, or outside the bounds or bid and ask"
 )
-INVALID_SETTLEMENT = _reason("invalid_input:settlement", "a settlement price is outside the price bounds")
+INVALID_TRADE = _reason(
+    "invalid_input:trades", "a trade cannot be read, or its price is outside the price bounds"
+)
+INVALID_SETTLEMENT = _reason(
+    "invalid_input:settlement", "a settlement price is no finite number, or outside the bounds"
+)
 UNSUPPORTED_INPUT = _reason(
     "unsupported_input", "the event carries a part that this version does not process"
 )
@@ -46,6 +50,7 @@ INVALID_ORDER_TERMS = _reason("invalid_order_terms", "the proposal's orders cann
 LEG_BELOW_MINIMUM = _reason("leg_below_minimum", "after rounding the size is below the instrument's minimum")
 LEG_OUT_OF_BOUNDS = _reason("leg_out_of_bounds", "the price is outside the price bounds of the instrument")
 LEG_NO_SHORT = _reason("leg_no_short", "the market cannot be sold short and the sale exceeds the position")
+LEG_NOTHING_TO_REDUCE = _reason("leg_nothing_to_reduce", "a reduce-only order without a position to reduce")
 TIMER = _reason("timer", "a timer event: the model is not asked")
 QUOTE_KEPT = _reason("quote_kept", "the working orders are already the wanted ones")
 

@@ -24,7 +24,7 @@ class Action(StrEnum):
     """Pull everything and refuse new risk until an operator arms again."""
 
 
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+class Proposal(msgspec.Struct, frozen=True):
     """One model's answer to one step.
 
     Args:
@@ -77,7 +77,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "reasons", list(self.reasons))
 
 
-class GuardResult(msgspec.Struct, frozen=True, kw_only=True):
+class GuardResult(msgspec.Struct, frozen=True):
     """One guard's verdict at one step.
 
     Args:
@@ -105,7 +105,7 @@ class GuardResult(msgspec.Struct, frozen=True, kw_only=True):
     leg: int | None = None
 
 
-class FinalDecision(msgspec.Struct, frozen=True, kw_only=True):
+class FinalDecision(msgspec.Struct, frozen=True):
     """What the guards let through.
 
     Args:
@@ -121,7 +121,7 @@ class FinalDecision(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any]
 
 
-class MismatchInfo(msgspec.Struct, frozen=True, kw_only=True):
+class MismatchInfo(msgspec.Struct, frozen=True):
     """How the decision differs from the proposal.
 
     Args:

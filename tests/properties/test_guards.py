@@ -119,7 +119,7 @@ ACTS = [
 @pytest.fixture(autouse=True, scope="module")
 def _no_private_hook():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(modulator, "_LOADED", [None])
+        patch.setattr(modulator, "_hook", lambda: None)
         yield
 
 

@@ -63,7 +63,7 @@ def _run_with_bar(config: RunConfig, *, shown: bool) -> dict[str, Any]:
 
         def progress(done: int, counts: RunSummary) -> None:
             speed = bar.tasks[0].speed or 0.0
-            fills = sum(counts.fills.values())
+            fills = counts.bought + counts.sold
             bar.update(task, completed=done, rate=f"{speed:,.0f}/s, {counts.submitted} orders, {fills} fills")
 
         return run_config(config, progress)

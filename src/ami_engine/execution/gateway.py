@@ -51,6 +51,8 @@ class Gateway:
 
     def on_event(self, event: Event, now_ns: UnixNs) -> None:
         """Show the broker an accepted market event."""
+        if self._dry_run:
+            return
         _, note = self._call("on_event", "", self._broker.on_event, event, now_ns)
         if note is not None:
             self._pending.append(note)
@@ -68,6 +70,8 @@ class Gateway:
     def drain(self, now_ns: UnixNs) -> list[Report]:
         """Take all answers since the last call, then what the broker reports of itself."""
         reports, self._pending = self._pending, []
+        if self._dry_run:
+            return reports
 
         def take() -> None:
             for item in self._broker.process_fills(now_ns // NS_PER_MS) or ():

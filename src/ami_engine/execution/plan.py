@@ -165,6 +165,12 @@ def _add(plan: Plan, want: Wanted, size: float, cell: Cell) -> None:
         if want.lots <= 0:
             plan.dropped.append(NAMES[reasons.LEG_NO_SHORT])
             return
+    if want.reduce_only:
+        promised = sum(other.lots for other in plan.wanted if other.reduce_only and other.side == want.side)
+        want.lots = min(want.lots, -want.side * cell.position.lots - promised)
+        if want.lots <= 0:
+            plan.dropped.append(NAMES[reasons.LEG_NOTHING_TO_REDUCE])
+            return
     if want.lots < cell.min_lots:
         plan.dropped.append(NAMES[reasons.LEG_BELOW_MINIMUM])
         return

@@ -66,6 +66,8 @@ class EngineState:
         had_error: 1 = a call to the broker or the policy hook failed in the present step.
         streak_until_ns: End of the pause after a losing streak.
         ops_until_ns: End of the pause after operations reported trouble.
+        fills_bought: Fills of buys that the ledger took, each once.
+        fills_sold: Fills of sales.
     """
 
     account: Account
@@ -84,6 +86,8 @@ class EngineState:
     had_error: int = 0
     streak_until_ns: int = 0
     ops_until_ns: int = 0
+    fills_bought: int = 0
+    fills_sold: int = 0
 
 
 def new_state(initial_equity: float) -> EngineState:

@@ -1,9 +1,12 @@
 """What a run says of itself: the facts it began with, and the state it ended in."""
 
+import hashlib
+import platform
 from typing import Any
 
 import msgspec
 
+from ami_engine import __version__
 from ami_engine.kernels.markouts import HORIZONS_NS
 from ami_engine.kernels.orders import FREE, OrderSlot
 from ami_engine.loop.engine import Engine, what_a_run_is
@@ -62,7 +65,14 @@ def manifest_of(engine: Engine) -> dict[str, Any]:
     """Give the facts that a reader of the packets needs, and that the chain is bound to."""
     config = engine.config
     return {
+        "versions": {
+            "mdm_engine": __version__,
+            "python": platform.python_version(),
+            "msgspec": msgspec.__version__,
+        },
         "model": engine.model.model_id,
+        "policy_sha256": _digest(engine.policy),
+        "config_sha256": _digest(what_a_run_is(config)),
         "seed": config.run.seed,
         "config": msgspec.to_builtins(what_a_run_is(config)),
         "instruments": {name: msgspec.to_builtins(found) for name, found in engine.instruments.items()},
@@ -84,3 +94,7 @@ def manifest_of(engine: Engine) -> dict[str, Any]:
         },
         **({"run_key": engine.run_key.hex()} if engine.capabilities.live else {}),
     }
+
+
+def _digest(value: msgspec.Struct) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()

@@ -149,6 +149,10 @@ def _take_entry(engine: Engine, entry: LedgerEntry, now_ns: UnixNs, remarks: lis
 
 def _take_fill(engine: Engine, cell: Cell, fill: Fill, now_ns: UnixNs, remarks: list[str]) -> None:
     record_fill(cell.markouts, fill.price, 1 if fill.side == "buy" else -1, now_ns)
+    if fill.side == "buy":
+        engine.state.fills_bought += 1
+    else:
+        engine.state.fills_sold += 1
     place = engine.ids.find(fill.client_order_id)
     if place is None or place.market != cell.index:
         remarks.append(f"fill of an unknown order {fill.client_order_id[:64]}")

@@ -27,7 +27,7 @@ from ami_engine.loop.reports import apply_reports
 from ami_engine.loop.signals import handled_signals
 from ami_engine.loop.step import step
 from ami_engine.mdm.decision_engine import DecisionEngine
-from ami_engine.ports import Broker, MarketDataSource, RunContext
+from ami_engine.ports import Broker, Capabilities, MarketDataSource, RunContext
 from ami_engine.security.redaction import redact_text
 from ami_engine.summary import RunSummary
 from ami_engine.trace.trace_logger import TraceLogger
@@ -95,6 +95,8 @@ def run_loop(
         RunExists: The run folder is there already.
         TraceError: The trace cannot be written.
     """
+    if config is not None and not isinstance(config, RunConfig):
+        raise ConfigError(f"config is a {type(config).__name__}: give a RunConfig, or config_from_dict(...)")
     config = _settled(config or RunConfig(), steps, dry_run, risk_policy, run_id, output_dir, seed)
     model = decision_engine
     if not isinstance(model, DecisionEngine):
@@ -106,9 +108,9 @@ def run_loop(
             **section.params,
         )
     if not isinstance(source, MarketDataSource):
-        raise ConfigError(f"source is a {type(source).__name__}: give a MarketDataSource")
+        raise ConfigError(f"source is a {type(source).__name__}: give an instance of a MarketDataSource")
     if not isinstance(broker, Broker):
-        raise ConfigError(f"broker is a {type(broker).__name__}: give a Broker")
+        raise ConfigError(f"broker is a {type(broker).__name__}: give an instance of a Broker")
     return _Run(source, broker, config, model, load_policy_hook(), progress).run()
 
 
@@ -168,6 +170,10 @@ class _Run:
         instruments = {i.market_id: i for i in (*source.instruments(), *config.instruments)}
         self.default_market = next(iter(instruments)) if len(instruments) == 1 else "default"
         capabilities = broker.capabilities()
+        if not isinstance(capabilities, Capabilities):
+            raise ConfigError(
+                f"broker.capabilities() gave a {type(capabilities).__name__}: give Capabilities"
+            )
         self.live_broker = capabilities.live and not config.run.dry_run
         self.engine = Engine(
             run_id=self.run_id,
@@ -246,7 +252,7 @@ class _Run:
         if taken is END:
             self.ended = "exhausted"
         elif taken is NOTHING:
-            self._timers(self.clock.stamp(Event()))
+            self._timers(self.clock.stamp(Event()), tuple(self.engine.market_ids))
         elif isinstance(taken, Failure):
             self._source_failed(taken.error)
         else:
@@ -259,6 +265,7 @@ class _Run:
     def _source_failed(self, error: Exception) -> None:
         self.source_failures += 1
         kind = type(error).__name__
+        self.summary.source_failures[kind] += 1
         _log.warning(
             "source failed (%d in a row): %s: %s", self.source_failures, kind, redact_text(str(error))
         )
@@ -270,22 +277,24 @@ class _Run:
         """Take one event through a step; due timers come first."""
         begun_ns = clock.elapsed_ns()
         event = receive(raw, self.default_market, self.source.clock_offset_ns)
-        now_ns = self.clock.stamp(event)
-        self._timers(now_ns)
-        event = admit(self.engine, event, now_ns)
+        stamp = self.clock.stamp(event)
+        known = tuple(self.engine.market_ids)
+        event = admit(self.engine, event, stamp)
+        now_ns = self.clock.settle(event, stamp)
+        self._timers(now_ns, known)
         if event.bad is None:
             self.gateway.on_event(event, now_ns)
         self._step(event, now_ns, begun_ns)
         self._query(now_ns)
 
-    def _timers(self, now_ns: UnixNs) -> None:
+    def _timers(self, now_ns: UnixNs, markets: tuple[str, ...]) -> None:
         """Step once for each market at each multiple of the interval up to now.
 
         Of a gap with more multiples than MAX_TIMERS_IN_GAP only the first ones and the last come.
         """
         if self.timer_ns == 0:
             return
-        if not self.engine.market_ids:
+        if not markets:
             self.next_timer_ns = now_ns - now_ns % self.timer_ns + self.timer_ns
             return
         left = MAX_TIMERS_IN_GAP
@@ -295,7 +304,7 @@ class _Run:
                 self.next_timer_ns = now_ns - now_ns % self.timer_ns
             due = self.next_timer_ns
             self.next_timer_ns += self.timer_ns
-            for market_id in tuple(self.engine.market_ids):
+            for market_id in markets:
                 self._step(Event(kind="timer", market_id=market_id, ts_ns=due), due, clock.elapsed_ns())
             self._query(due)
 
@@ -306,6 +315,7 @@ class _Run:
             packet.latency_ms = (clock.elapsed_ns() - begun_ns) / NS_PER_MS
         self.trace.append(packet)
         self.summary.update(packet)
+        self.summary.set_fills(self.engine.state.fills_bought, self.engine.state.fills_sold)
         if self.live_broker and any(message.op != "cancel" for message in messages):
             self.trace.sync()  # the packet is the record of the intents: on disk before any leaves
         elif self.clock.live or self.live_broker or packet.step % FLUSH_EVERY == 0:
@@ -348,6 +358,7 @@ class _Run:
                     {"kind": "close_failed", "what": type(part).__name__, "error": type(error).__name__}
                 )
         self.summary.count_reports(self.closing_reports)
+        self.summary.set_fills(self.engine.state.fills_bought, self.engine.state.fills_sold)
         summary = self._summary()
         stop = {
             "kind": "stop",
@@ -371,10 +382,10 @@ class _Run:
             "run_dir": str(self.trace.run_dir),
             **self.summary.get(),
             "ended": self.ended,
-            **end_state(self.engine),
+            **(end := end_state(self.engine)),
             "timing": {
                 "seconds": seconds,
                 "events_per_second": self.events / seconds if seconds > 0.0 else 0.0,
             },
-            "explanation": self.summary.explain(),
+            "explanation": self.summary.explain(end["stopped"]),
         }

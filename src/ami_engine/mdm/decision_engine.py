@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
-from ami_engine.mdm.private_hook import Model, load_file, load_private_model
+from ami_engine.mdm.private_hook import Model, load_private_model
 from ami_engine.mdm.reference_model import propose_reference
 from ami_engine.security.redaction import redact_secrets, redact_text
 from decision_schema.errors import ConfigError
 from decision_schema.packet_v2 import tag_floats
 from decision_schema.types import Action, Proposal
+from dmc_core.dmc.policy_hook import load_source
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def load_object(text: str) -> Any:
             path = Path(place)
             if not path.is_file():
                 raise ConfigError(f"{text!r}: the file {place} does not exist")
-            module = load_file(path, f"mdm_user_{path.stem}")
+            module: Any = load_source(f"mdm_user_{path.stem}", path, path.read_bytes())
         else:
             module = importlib.import_module(place)
     except ImportError as error:

@@ -41,6 +41,7 @@ class GuardContext:
         multiplier: Units of base in one unit of size.
         is_binary: Whether the market settles at 0 or 1: a short then loses 1 - price.
         market_id: The market that all this is of; empty = not told.
+        sources: The input that is missing where it is another than the slot's own.
     """
 
     observed: list[float] = field(default_factory=lambda: [NAN] * N_OBSERVED)
@@ -58,6 +59,7 @@ class GuardContext:
     multiplier: float = 1.0
     is_binary: bool = False
     market_id: str = ""
+    sources: dict[int, str] = field(default_factory=dict)
 
 
 AS_GIVEN = ("adverse_15_ticks", "adverse_60_ticks", "sigma_spike_z", "equity_usd")
@@ -141,6 +143,8 @@ def _fill(context: GuardContext, raw: Mapping[object, object], policy: RiskPolic
     staleness = now - last
     here = _worst(now_here, last_here)
     put("staleness_ms", max(0.0, staleness), MALFORMED if staleness < -MAX_SKEW_MS else here)
+    if now_here != PRESENT:
+        context.sources[SLOT["staleness_ms"]] = "now_ms"
     for name, key in (
         ("adverse_cooldown_left_ms", "adverse_cooldown_until_ms"),
         ("streak_cooldown_left_ms", "streak_cooldown_until_ms"),
@@ -157,9 +161,10 @@ def _fill(context: GuardContext, raw: Mapping[object, object], policy: RiskPolic
     pnl, pnl_here = _read(raw, "daily_realized_pnl_usd")
     put("daily_loss_usd", -pnl, pnl_here)
     errors, errors_here = _read(raw, "errors_in_window", least=0.0)
-    _, steps_here = _read(raw, "steps_in_window", least=0.0)
+    steps, steps_here = _read(raw, "steps_in_window", least=0.0)
     errors_here = MALFORMED if steps_here == MALFORMED else errors_here
-    put("error_rate", errors / policy.error_window_steps, errors_here)
+    window = max(1.0, steps) if steps_here == PRESENT else float(policy.error_window_steps)
+    put("error_rate", errors / window, errors_here)
     cost, cost_here = _read(raw, "cost_ticks")
     target, target_here = _read(raw, "tp_ticks")
     cost = policy.cost_ticks if cost_here == ABSENT else cost

@@ -234,11 +234,11 @@ def limits_of(policy: RiskPolicy) -> list[float]:
     return [0.0, *(float(getattr(policy, name)) for name in TIGHTER)]
 
 
-def reason_of(slot: int, verdict: int, presence: int) -> str:
+def reason_of(slot: int, verdict: int, presence: int, source: str = "") -> str:
     """Name the reason of a refusal: the row's code, or the input that is missing or unusable."""
     if verdict == UNKNOWN:
         code = reasons.MISSING_INPUT if presence == ABSENT else reasons.INVALID_GUARD_INPUT
-        return f"{reasons.NAMES[code]}:{OBSERVED[VALUE_SLOT[slot]].source}"
+        return f"{reasons.NAMES[code]}:{source or OBSERVED[VALUE_SLOT[slot]].source}"
     return reasons.NAMES[GUARDS[slot].reason]
 
 
@@ -251,6 +251,7 @@ def guard_result(
     *,
     refuses: bool,
     leg: int | None = None,
+    source: str = "",
 ) -> GuardResult:
     """Build the readable row of one verdict."""
     guard = GUARDS[slot]
@@ -264,7 +265,7 @@ def guard_result(
         unit=OBSERVED[VALUE_SLOT[slot]].unit,
         refuses=refuses,
         severity=Action.HOLD if verdict == UNKNOWN else guard.severity,
-        reason=reason_of(slot, verdict, presence),
+        reason=reason_of(slot, verdict, presence, source),
         leg=leg,
     )
 

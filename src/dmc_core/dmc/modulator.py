@@ -7,6 +7,7 @@ from typing import Any
 from decision_schema import reasons
 from decision_schema.terms import TERM_KEYS, OrderTerms, read_terms
 from decision_schema.types import Action, FinalDecision, GuardResult, MismatchInfo, Proposal
+from dmc_core.dmc import policy_hook
 from dmc_core.dmc.context import GuardContext, read_context
 from dmc_core.dmc.decide import HOLD, Judgement, Leg, decide
 from dmc_core.dmc.guards import (
@@ -88,14 +89,20 @@ def modulate(
     )
 
 
-_LOADED: list[PolicyHook | None] = []
+_LOADED: dict[tuple[int, int] | None, PolicyHook | None] = {}
 
 
 def _hook() -> PolicyHook | None:
-    """Load the private hook once a process."""
-    if not _LOADED:
-        _LOADED.append(load_policy_hook())
-    return _LOADED[0]
+    """Load the private hook, again only where its file has changed."""
+    try:
+        stat = policy_hook.HOOK_FILE.stat()
+        version = (stat.st_mtime_ns, stat.st_size)
+    except OSError:
+        version = None
+    if version not in _LOADED:
+        _LOADED.clear()
+        _LOADED[version] = load_policy_hook()
+    return _LOADED[version]
 
 
 def _without_policy(proposal: object) -> tuple[FinalDecision, MismatchInfo]:
@@ -162,7 +169,7 @@ def refusal_codes(judgement: Judgement, legs: list[Leg], context: GuardContext) 
             verdict, presence = next(
                 (leg.verdicts[place], leg.presence[place]) for leg in legs if _refuses_leg(leg, place)
             )
-        code = reason_of(i, verdict, presence)
+        code = reason_of(i, verdict, presence, context.sources.get(VALUE_SLOT[i], ""))
         if code not in codes:
             codes.append(code)
     return codes
@@ -235,11 +242,14 @@ def _params_left(
         if kept and kept[0][1].clamped:
             left["size"] = kept[0][1].size
         return left if kept else _without_terms(params)
+    any_clamped = any(leg.clamped for leg in legs)
     for term, leg in zip(terms, legs, strict=True):
         key = "bid" if term.side == "buy" else "ask"
         if not leg.allowed:
             left.pop(key, None)
             left.pop(f"{key}_size", None)
-        elif leg.clamped:
+        elif any_clamped:
             left[f"{key}_size"] = leg.size
+    if any_clamped:  # one size for both would say more than is left
+        left.pop("size", None)
     return left

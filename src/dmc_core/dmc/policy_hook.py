@@ -7,10 +7,10 @@ It can only tighten: each field takes the tighter of both, and a looser one leav
 that is there and fails refuses all new risk; a missing file is no failure.
 """
 
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from dmc_core.dmc.risk_policy import RiskPolicy, tighten
@@ -21,9 +21,11 @@ HOOK_FILE = Path(__file__).resolve().parent.parent / "_private" / "policy.py"
 _MODULE = "dmc_core._private.policy"
 
 
-def _broken(error: Exception) -> PolicyHook:
+def _broken(error: BaseException) -> PolicyHook:
     def hook(_base_policy: RiskPolicy, _context: Mapping[str, Any]) -> RiskPolicy:
-        raise error.with_traceback(None)  # else it would grow by each raise
+        if isinstance(error, Exception):
+            raise error.with_traceback(None)  # else it would grow by each raise
+        raise ImportError(f"the file raised {type(error).__name__}")
 
     return hook
 
@@ -41,16 +43,20 @@ def load_policy_hook(path: Path | None = None) -> PolicyHook | None:
     try:
         if path is None and not file.is_file():
             return None
-        spec = importlib.util.spec_from_file_location(_MODULE, file)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{file.name} is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[_MODULE] = module  # as an import would: the classes of the file look it up
-        spec.loader.exec_module(module)
-        hook: PolicyHook = module.override_policy
-    except Exception as error:  # noqa: BLE001 - whatever user code raises on import, the hook is broken
+        hook: PolicyHook = load_source(_MODULE, file, file.read_bytes()).override_policy
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - user code: whatever it raises, it is broken
         return _broken(error)
     return hook
+
+
+def load_source(name: str, file: Path, body: bytes) -> ModuleType:
+    """Run the source of a file as a fresh module: what is in the file now, not what was cached of it."""
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    module.__package__ = name.rpartition(".")[0]
+    sys.modules[name] = module  # as an import would: the classes of the file look it up
+    exec(compile(body, str(file), "exec"), module.__dict__)  # noqa: S102 - the user's own file
+    return module
 
 
 def apply_hook(

@@ -148,7 +148,7 @@ def test_verify_tells_sound_from_changed(mdm, tmp_path):
     done = mdm("verify", "traces/d")
     assert done.returncode == 1
     assert "line 10 does not follow" in done.stderr.replace(": it ", " ")
-    assert mdm("verify", "nowhere").returncode == 1
+    assert mdm("verify", "nowhere").returncode == 2
 
 
 def test_help_and_version(mdm):

@@ -43,7 +43,7 @@ CONTEXT = {
 
 @pytest.fixture(autouse=True)
 def _no_private_hook(monkeypatch):
-    monkeypatch.setattr(modulator, "_LOADED", [None])
+    monkeypatch.setattr(modulator, "_hook", lambda: None)
 
 
 def row(name, verdict, value, limit, **more):

@@ -57,7 +57,7 @@ def hook_file(monkeypatch, tmp_path):
     file = tmp_path / "_private" / "policy.py"
     file.parent.mkdir()
     monkeypatch.setattr(policy_hook, "HOOK_FILE", file)
-    monkeypatch.setattr(modulator, "_LOADED", [])
+    monkeypatch.setattr(modulator, "_LOADED", {})
     monkeypatch.delitem(sys.modules, "dmc_core._private.policy", raising=False)
     yield file
     sys.modules.pop("dmc_core._private.policy", None)
@@ -94,16 +94,18 @@ def test_no_python_file(hook_file, tmp_path):
     other = tmp_path / "policy.toml"
     other.write_text("")
     assert apply_hook(load_policy_hook(other), RiskPolicy(), {})[1:] == (
-        ["policy_hook_error:ImportError"],
+        ["policy_hook_error:AttributeError"],
         True,
     )
 
 
-def test_the_hook_is_loaded_once(hook_file):
+def test_the_hook_is_loaded_again_where_its_file_changed(hook_file):
     hook_file.write_text(TIGHTER_HOOK)
-    modulate(QUOTE, RiskPolicy(), CONTEXT)
-    hook_file.write_text(BROKEN["raises"])
     assert modulate(QUOTE, RiskPolicy(), CONTEXT)[1].flags == ["spread_bps"]
+    hook_file.write_text(BROKEN["raises"])
+    assert modulate(QUOTE, RiskPolicy(), CONTEXT)[1].flags[0].startswith("policy_hook_error")
+    hook_file.unlink()
+    assert modulate(QUOTE, RiskPolicy(), CONTEXT)[1].flags == []
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
@@ -203,7 +205,7 @@ def test_a_hook_cannot_change_what_the_guards_see(monkeypatch):
         context.pop("spread_bps", None)
         return base
 
-    monkeypatch.setattr(modulator, "_LOADED", [hook])
+    monkeypatch.setattr(modulator, "_hook", lambda: hook)
     thin = {**CONTEXT, "depth": 0.5}
     _final, mismatch = modulate(QUOTE, RiskPolicy(), thin)
     assert (mismatch.flags, thin["depth"]) == (["depth"], 0.5)

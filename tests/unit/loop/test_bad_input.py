@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from ami_engine.adapters import Broker, MarketDataSource
 from ami_engine.config import RunConfig, RunSection, config_from_dict
 from ami_engine.kernels.records import MAX_CHANNELS, MAX_MARKETS
 from ami_engine.loop.run_loop import MAX_SOURCE_FAILURES, run_loop
@@ -876,3 +877,62 @@ def test_a_fill_is_a_struct_too(tmp_path):
     broker.script["process_fills"] = [[], report, []]
     summary, _ = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
     assert summary["positions"] == {"M": 1.0}
+
+
+@pytest.mark.parametrize("wrong", [{"bid": math.nan}, {"bid": 0.6}, {"seq": 1}])
+def test_a_refused_event_moves_no_clock(tmp_path, wrong):
+    """A bad event with a stamp a day ahead: what follows is as fresh as before."""
+    first = book(ts_ms=T0, seq=1)
+    bad = {**book(ts_ms=T0 + 86_400_000, seq=2), **wrong}
+    events = [first, bad, *(book(ts_ms=T0 + 100 * i, seq=2 + i) for i in range(1, 6))]
+    summary, packets = play(tmp_path, events)
+    assert packets[1]["final_action"]["action"] == "HOLD"
+    assert [packet["final_action"]["action"] for packet in packets[2:]] == ["ACT"] * 5
+    assert sum(summary["bad_inputs"].values()) == 1
+
+
+def test_fills_are_counted_as_the_ledger_books_them(tmp_path):
+    """A broker with one method that fills at once, and one that repeats all fills at each call."""
+
+    class FillsAtOnce(Broker):
+        def submit_order(self, order):
+            return {"status": "filled", "filled_size": order.size, "avg_price": order.price}
+
+    summary, _ = play(tmp_path / "a", [book(ts_ms=T0 + 100 * i) for i in range(4)], FillsAtOnce())
+    assert summary["fills"] > 0
+    assert summary["fills"] == sum(summary["fills_by_side"].values())
+
+    class Repeats(Broker):
+        def __init__(self):
+            self.done = []
+
+        def submit_order(self, order):
+            self.done.append({
+                "fill_id": str(len(self.done)), "client_order_id": order.client_order_id, "market_id": order.market_id,
+                "side": order.side, "price": order.price, "size": order.size,
+            })  # fmt: skip
+
+        def process_fills(self, now_ms):
+            return list(self.done)
+
+    broker = Repeats()
+    summary, _ = play(tmp_path / "b", [book(ts_ms=T0 + 100 * i) for i in range(6)], broker)
+    assert 0 < summary["fills"] <= len(broker.done)
+
+
+def test_a_reduce_only_order_needs_a_position(tmp_path):
+    model = acting(orders=[{"side": "buy", "price": 0.51, "size": 1, "reduce_only": True}])
+    broker = ScriptedBroker()
+    summary, packets = play(tmp_path, [before(), after()], broker, model=model)
+    assert summary["orders_submitted"] == 0
+    assert packets[0]["final_action"]["reasons"] == ["leg_nothing_to_reduce"]
+
+
+def test_the_summary_names_a_failing_source_and_a_stop(tmp_path):
+    class Fails(MarketDataSource):
+        def next_event(self):
+            raise ValueError("gone")
+
+    summary = run_loop(Fails(), ScriptedBroker(), run_id="r", output_dir=tmp_path)
+    assert summary["source_failures"] == {"ValueError": 5}
+    assert summary["explanation"][0] == "The source failed 5 times: ValueError."

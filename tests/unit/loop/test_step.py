@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ami_engine.clock import EventClock, WallClock
+from ami_engine.clock import MAX_JUMP_NS, EventClock, WallClock
 from ami_engine.config import ExecutionSection, RunConfig, RunSection
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.testing import ListSource, ScriptedBroker, book, read_packets
-from decision_schema.events import Event
+from decision_schema.events import Bad, Event
 from decision_schema.instruments import Instrument
 from decision_schema.types import Action, Proposal
 from dmc_core.dmc.risk_policy import RiskPolicy
@@ -699,7 +699,7 @@ def test_a_dry_run_sends_nothing_and_all_else_happens(tmp_path):
     events = [at(0), at(10, 0.47, 0.49), at(20), at(30), at(40)]
     moved = act(bid=0.47, ask=0.49, size=1)
     summary, packets = play(tmp_path, events, QUOTE, moved, CANCEL, EXIT, STOP, broker=broker, dry_run=True)
-    assert {name for name, *_ in broker.calls} == {"open", "on_event", "process_fills", "close"}
+    assert {name for name, *_ in broker.calls} == {"open", "close"}
     assert ops(packets) == [["submit", "submit"], ["replace", "replace"], ["cancel", "cancel"], [], []]
     assert not any(r["type"] == "note" for p in packets for r in p["external"]["reports"])
     assert summary["open_orders_left"] == []
@@ -769,10 +769,27 @@ def test_a_timer_pulls_a_stale_quote(tmp_path):
 
 def test_the_event_clock_takes_our_time_then_the_venues_and_never_goes_back():
     clock = EventClock()
-    assert clock.stamp(Event(ts_ns=5, received_ns=9)) == 9
-    assert clock.stamp(Event(ts_ns=12)) == 12
-    assert clock.stamp(Event(ts_ns=11)) == 12
-    assert clock.stamp(Event(bid=0.5)) == 12  # it lost its time
+
+    def take(event):
+        return clock.settle(event, clock.stamp(event))
+
+    assert take(Event(ts_ns=5, received_ns=9)) == 9
+    assert take(Event(ts_ns=12)) == 12
+    assert take(Event(ts_ns=11)) == 12
+    assert take(Event(ts_ns=99, bad=Bad("crossed_book"))) == 12  # refused: the time stays
+    assert take(Event(bid=0.5)) == 12  # it lost its time
+
+
+def test_the_event_clock_follows_a_jump_of_years_once_it_is_borne_out():
+    clock = EventClock()
+
+    def take(event):
+        return clock.settle(event, clock.stamp(event))
+
+    years = 2 * MAX_JUMP_NS
+    assert take(Event(ts_ns=0)) == 0
+    assert clock.stamp(Event(ts_ns=years)) == 0
+    assert take(Event(ts_ns=years + 5)) == years + 5
 
 
 def test_the_event_clock_reads_the_wall_only_for_books_without_any_time():
