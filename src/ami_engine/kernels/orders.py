@@ -18,6 +18,10 @@ SUBMIT, REPLACE, CANCEL = 1, 2, 3
 MAX_ORDER_SLOTS = 64
 """Own orders of one market at a time, also those whose end is not confirmed."""
 
+MAX_LEVEL = 16
+"""Levels a side that a proposal can name."""
+NEVER = -(2**62)
+
 KEPT, THROTTLED, AWAITING, NO_CANCEL, FULL = 0, 1, 2, 3, 4
 """Why a wanted order changes nothing now."""
 
@@ -82,6 +86,7 @@ class Orders:
     can_cancel: int = 0
     can_replace: int = 0
     used: int = 0
+    rejected_ns: list[int] = field(default_factory=lambda: [NEVER] * (2 * MAX_LEVEL))
     slots: list[OrderSlot] = field(default_factory=lambda: [OrderSlot() for _ in range(MAX_ORDER_SLOTS)])
 
 
@@ -208,6 +213,8 @@ def _move(
     """Bring one level to its wanted order; return why nothing changes, or KEPT."""
     i = find_working(orders, wanted.side, wanted.level)
     if i < 0:
+        if now_ns - orders.rejected_ns[_level_place(wanted.side, wanted.level)] < throttle_ns:
+            return THROTTLED
         slot = _place(orders, wanted, now_ns, replaces=-1, is_exit=0)
         if slot < 0:
             return FULL
@@ -344,8 +351,17 @@ def end_order(orders: Orders, i: int) -> None:
         orders.used -= 1
 
 
-def reject_order(orders: Orders, i: int) -> None:
-    """Take evidence that an order was refused; what it was to replace works on."""
+def _level_place(side: int, level: int) -> int:
+    return level if side > 0 else MAX_LEVEL + level
+
+
+def reject_order(orders: Orders, i: int, now_ns: int) -> None:
+    """Take evidence that an order was refused; what it was to replace works on.
+
+    Its level takes no new order before the throttle ends: a venue that refuses is not asked at each event.
+    """
+    if orders.slots[i].is_exit == 0:
+        orders.rejected_ns[_level_place(orders.slots[i].side, orders.slots[i].level)] = now_ns
     replaced = orders.slots[i].replaces
     end_order(orders, i)
     if replaced >= 0 and orders.slots[replaced].status == CANCELING:

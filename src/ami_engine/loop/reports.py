@@ -62,7 +62,7 @@ def _take_update(engine: Engine, update: OrderUpdate, now_ns: UnixNs, remarks: l
     elif update.status == "unknown":
         lose_order(orders, place.slot)
     elif update.status == "rejected":
-        reject_order(orders, place.slot)
+        reject_order(orders, place.slot, now_ns)
     elif update.status in ("canceled", "expired"):
         if orders.slots[place.slot].replaces >= 0:
             acknowledge(orders, place.slot)  # placed and ended at once: what it replaced is gone

@@ -153,8 +153,8 @@ def test_without_cancel_a_level_waits_for_its_order():
 
 
 def test_a_full_table_says_so():
-    made = orders(*[slot(level=i % 16, side=BUY if i < 32 else SELL) for i in range(MAX_ORDER_SLOTS)])
-    assert reach(made, *[want(level=i) for i in range(16)], want(SELL, level=20))[0] == FULL
+    made = orders(*[slot(level=i % 15, side=BUY if i < 32 else SELL) for i in range(MAX_ORDER_SLOTS)])
+    assert reach(made, *[want(level=i) for i in range(16)], want(SELL, level=15))[0] == FULL
     made.can_replace = 1
     assert reach(made, want(price=51))[0] == FULL
     assert made.slots[0].status in (LIVE, CANCELING)
@@ -241,9 +241,25 @@ def test_an_acknowledged_replacement_ends_what_it_replaced():
     assert [made.slots[i].status for i in (0, 1)] == [FREE, LIVE]
 
 
+def _reject(made, i):
+    reject_order(made, i, 0)
+
+
+def test_a_rejected_level_waits_for_the_throttle():
+    made = orders(slot(status=SENT, side=1, level=0))
+    reject_order(made, 0, 100)
+    intents = []
+    wanted = [Wanted(side=1, price_ticks=50, lots=1), Wanted(side=-1, price_ticks=52, lots=1)]
+    assert reach_wanted(made, wanted, 150, 60, 1, intents) == THROTTLED
+    assert len(intents) == 1  # the other side is not held back
+    acknowledge(made, intents[0].slot)
+    assert reach_wanted(made, wanted, 160, 60, 1, intents) == KEPT
+    assert len(intents) == 2
+
+
 def test_a_refused_replacement_leaves_the_old_one_working():
     made = orders(slot(status=CANCELING, cancel_ns=5), slot(status=SENT, replaces=0))
-    reject_order(made, 1)
+    reject_order(made, 1, 5)
     assert [made.slots[i].status for i in (0, 1)] == [LIVE, FREE]
     assert (made.slots[0].cancel_ns, made.used) == (0, 1)
 
@@ -258,7 +274,7 @@ def test_a_lost_replacement_leaves_both_unknown():
 
 def test_an_ended_order_is_not_revived_by_late_news():
     made = orders(slot(status=FREE), slot())
-    for late in (acknowledge, lose_order, reject_order, fail_cancel, end_order):
+    for late in (acknowledge, lose_order, _reject, fail_cancel, end_order):
         late(made, 0)
         assert made.slots[0].status == FREE
 
@@ -338,7 +354,7 @@ def test_slots_stay_sound(taken, can_cancel, can_replace):
         elif busy:
             {
                 "ack": acknowledge,
-                "reject": reject_order,
+                "reject": _reject,
                 "lose": lose_order,
                 "end": end_order,
                 "fail": fail_cancel,

@@ -146,7 +146,7 @@ def test_terms_keep_what_they_say():
     made = plan({"orders": [
         {"side": "buy", "price": 0.4, "size": 2, "level": 3, "time_in_force": "FOK", "post_only": True, "ttl_ms": 7},
         {"side": "sell", "size": 1, "reduce_only": True},
-    ]})  # fmt: skip
+    ]}, cell(lots=10**9))  # fmt: skip
     first, second = made.wanted
     assert (first.level, first.tif, first.post_only, first.ttl_ns, first.takes) == (3, FOK, 1, 7_000_000, 0)
     assert (second.tif, second.takes, second.reduce_only, second.ttl_ns) == (IOC, 1, 1, 0)

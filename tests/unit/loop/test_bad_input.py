@@ -642,9 +642,11 @@ REJECTIONS = [
 @pytest.mark.parametrize("answer", REJECTIONS)
 def test_a_rejected_order_is_gone_and_may_be_wanted_again(tmp_path, answer):
     broker = ScriptedBroker({"submit_order": [answer, answer, None]})
-    summary, packets = play(tmp_path, [before(), book(ts_ms=T0 + 1)], broker)
-    assert packets[1]["state_after"]["open_orders"] != []
-    assert len(packets[1]["intents"]) == 2
+    late = book(ts_ms=T0 + 1_600)  # a refused level waits for the throttle
+    summary, packets = play(tmp_path, [before(), book(ts_ms=T0 + 1), late], broker)
+    wanted_again = packets[1]["intents"] + packets[2]["intents"]
+    assert len(wanted_again) == 2
+    assert packets[2]["state_after"]["open_orders"] != []
     assert summary["stopped"] is None
 
 
