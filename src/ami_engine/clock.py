@@ -50,7 +50,7 @@ class EventClock:
 
     def stamp(self, event: Event) -> UnixNs:
         """Give the time that a step of this event would have; 0 = none is known yet."""
-        carried = event.ts_ns if event.received_ns is None else event.received_ns
+        carried = event.stamp_ns
         if event.bad is not None:
             return self._last
         if carried is None:
@@ -65,7 +65,7 @@ class EventClock:
         """Move on to the stamp of an admitted event; a refused one leaves the time as it is."""
         if event.bad is None:
             self._last = max(self._last, now_ns)
-            self._carried = self._carried or not (event.ts_ns is None and event.received_ns is None)
+            self._carried = self._carried or event.stamp_ns is not None
             self._doubted = None
         return self._last
 

@@ -73,6 +73,11 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     bad: Bad | None = None
 
     @property
+    def stamp_ns(self) -> UnixNs | None:
+        """The time that the event carries: ours of receipt, else the venue's; None = none."""
+        return self.ts_ns if self.received_ns is None else self.received_ns
+
+    @property
     def has_book(self) -> bool:
         """Whether the event carries any part of the book."""
         return any(

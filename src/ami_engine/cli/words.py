@@ -7,7 +7,7 @@ from decision_schema.packet_v2 import PacketV2
 from decision_schema.reasons import TEXTS, text_of
 from decision_schema.types import Action, GuardResult
 from dmc_core.dmc.explain import explain, results_from_vectors
-from dmc_core.dmc.guards import ABSENT, LEG_ROWS, LIMIT_OF, PRESENT, guard_result
+from dmc_core.dmc.guards import ABSENT, LEG_ROWS, LIMIT_OF, LIMIT_SLOT, PRESENT, guard_result
 
 SHOWN_ROWS = 6
 
@@ -47,8 +47,6 @@ def guard_rows(packet: PacketV2, limits: list[float]) -> list[GuardResult]:
     """Rebuild the readable guard rows of a packet: the market's, then each leg's."""
     guards = packet.guards
     if guards.get("tightened"):
-        from dmc_core.dmc.guards import LIMIT_SLOT
-
         limits = list(limits)
         for name, value in guards["tightened"].items():
             limits[LIMIT_SLOT[name]] = value

@@ -12,6 +12,9 @@ from ami_engine.kernels.book import Book
 FREE, SENT, LIVE, CANCELING, UNKNOWN = 0, 1, 2, 3, 4
 """State of a slot. SENT = no answer yet; CANCELING = cancel or replacement sent; UNKNOWN = no evidence."""
 
+STATUS_NAMES = ("free", "sent", "live", "canceling", "unknown")
+"""The same in words, by number."""
+
 GTC, IOC, FOK = 0, 1, 2
 SUBMIT, REPLACE, CANCEL = 1, 2, 3
 

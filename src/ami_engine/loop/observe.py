@@ -2,7 +2,7 @@
 
 import math
 
-from ami_engine.execution.entries import apply_entry, entry_id
+from ami_engine.execution.entries import apply_entry
 from ami_engine.kernels.features import accept_book, accept_trade, advance_time, refresh_features
 from ami_engine.kernels.ledger import mark_position, position_value, value_account
 from ami_engine.kernels.markouts import advance_markouts, refresh_own
@@ -36,7 +36,7 @@ def _take_event(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Non
     channel = engine.channel_of(event)
     if event.seq is not None:
         cell.last_seq[channel] = event.seq
-    stamp = event.received_ns if event.received_ns is not None else event.ts_ns
+    stamp = event.stamp_ns
     if stamp is not None:
         cell.last_stamp_ns[channel] = max(cell.last_stamp_ns[channel], stamp)
     for trade in event.trades:
@@ -56,15 +56,13 @@ def _take_event(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Non
 
 
 def _take_corporate(engine: Engine, cell: Cell, event: Event) -> None:
-    """Book funding and settlement of a simulated account; a live venue reports them itself."""
+    """Book funding and settlement of a simulated account, once a step; a live venue reports them itself."""
     name = f"step {engine.state.step}"
     if event.funding_rate is not None and cell.position.lots != 0:
         amount = -event.funding_rate * position_value(cell.position)
         if math.isfinite(amount):
             entry = Funding(entry_id=name, market_id=event.market_id, amount=amount)
-            if not engine.entries.seen(entry_id(entry)):
-                apply_entry(engine.state.account, cell.position, entry)
+            apply_entry(engine.state.account, cell.position, entry)
     if event.settlement is not None:
         settlement = Settlement(entry_id=name, market_id=event.market_id, price=event.settlement)
-        if not engine.entries.seen(entry_id(settlement)):
-            apply_entry(engine.state.account, cell.position, settlement)
+        apply_entry(engine.state.account, cell.position, settlement)

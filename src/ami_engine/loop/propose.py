@@ -6,7 +6,7 @@ import msgspec
 
 from ami_engine.features.catalogue import named
 from ami_engine.kernels.ledger import average_price, size_of
-from ami_engine.kernels.orders import count_open, remaining_lots
+from ami_engine.kernels.orders import FREE, STATUS_NAMES, count_open, remaining_lots
 from ami_engine.kernels.records import Cell, open_sizes
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.receive import storable
@@ -17,8 +17,6 @@ from decision_schema.instruments import price_of
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, Proposal
 from decision_schema.units import NS_PER_MS, UnixNs
-
-_STATUS = ("", "sent", "live", "canceling", "unknown")
 
 
 def propose(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Proposal:
@@ -63,7 +61,7 @@ def view_of(engine: Engine, cell: Cell, now_ns: UnixNs) -> View:
     orders = []
     for i in range(cell.orders.used):
         order = cell.orders.slots[i]
-        if order.status == 0:
+        if order.status == FREE:
             continue
         price = None if order.takes else price_of(order.price_ticks, market.tick_num, market.tick_den)
         orders.append(
@@ -72,7 +70,7 @@ def view_of(engine: Engine, cell: Cell, now_ns: UnixNs) -> View:
                 level=order.level,
                 price=price,
                 size=size_of(position, remaining_lots(order)),
-                status=_STATUS[order.status],
+                status=STATUS_NAMES[order.status],
                 age_ms=(now_ns - order.created_ns) / NS_PER_MS,
                 queue_ahead=None if order.queue_ahead != order.queue_ahead else order.queue_ahead,
             )

@@ -69,7 +69,7 @@ def _refusal(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> int:
             return reasons.DUPLICATE_SEQ
         if event.seq < last:
             return reasons.OUT_OF_ORDER
-    stamp = event.received_ns if event.received_ns is not None else event.ts_ns
+    stamp = event.stamp_ns
     if event.seq is None and stamp is not None and stamp < cell.last_stamp_ns[channel]:
         return reasons.OUT_OF_ORDER
     latest = max(event.ts_ns or 0, event.received_ns or 0)

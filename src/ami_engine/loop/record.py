@@ -9,7 +9,7 @@ import msgspec
 from ami_engine.execution.gateway import Message
 from ami_engine.execution.plan import Plan
 from ami_engine.features.catalogue import named
-from ami_engine.kernels.orders import FREE, remaining_lots
+from ami_engine.kernels.orders import FREE, STATUS_NAMES, remaining_lots
 from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.guard import Verdict
@@ -138,7 +138,7 @@ def state_record(engine: Engine) -> dict[str, Any]:
                 orders.append(
                     {
                         "client_order_id": engine.ids.of(cell.index, i),
-                        "status": _STATUS[slot.status],
+                        "status": STATUS_NAMES[slot.status],
                         "lots": remaining_lots(slot),
                     }
                 )
@@ -159,6 +159,3 @@ def state_record(engine: Engine) -> dict[str, Any]:
     if exiting:
         record["exiting"] = exiting
     return record
-
-
-_STATUS = ("free", "sent", "live", "canceling", "unknown")

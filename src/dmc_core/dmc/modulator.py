@@ -13,6 +13,7 @@ from dmc_core.dmc.decide import HOLD, Judgement, Leg, decide
 from dmc_core.dmc.guards import (
     ACTIONS,
     BREACH,
+    GUARDS,
     LEG_ROWS,
     LIMIT_OF,
     MARKET_ROWS,
@@ -153,8 +154,6 @@ def _legs(terms: list[OrderTerms] | None) -> list[Leg]:
 
 def refusal_names(judgement: Judgement) -> list[str]:
     """Name the refusing rows in table order."""
-    from dmc_core.dmc.guards import GUARDS
-
     return [GUARDS[i].name for i in judgement.refusing]
 
 
