@@ -1,5 +1,6 @@
 """From a RunConfig to a wired run: the only file that knows the concrete sources and brokers."""
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ami_engine.security.redaction import redact_text
 from ami_engine.sim.microstructure_sim import MicrostructureSim
 from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.sim.synthetic_source import SyntheticSource
-from decision_schema.errors import ConfigError
+from decision_schema.errors import ConfigError, MdmError
 
 
 def run_config(config: RunConfig, progress: Progress | None = None) -> dict[str, Any]:
@@ -22,26 +23,61 @@ def run_config(config: RunConfig, progress: Progress | None = None) -> dict[str,
     Raises:
         ConfigError: The mode and its parts do not go together, or a part cannot be loaded.
     """
-    source, broker = make_source(config), make_broker(config)
-    _check_mode(config, source, broker)
-    return run_loop(source, broker, config=config, progress=progress)
+    sources, broker = make_sources(config), make_broker(config)
+    _check_mode(config, sources, broker)
+    return run_loop(sources, broker, config=config, progress=progress)
 
 
-def make_source(config: RunConfig) -> MarketDataSource:
-    """Make the source of ``[data]``."""
+FORMATS = {
+    "binance": "ami_engine.adapters.binance:BinanceSource",
+    "bybit": "ami_engine.adapters.captures:BybitSource",
+    "csv": "ami_engine.adapters.csv_source:CsvSource",
+    "hyperliquid": "ami_engine.adapters.captures:HyperliquidSource",
+    "lobster": "ami_engine.adapters.lobster:LobsterSource",
+    "parquet": "ami_engine.adapters.parquet_source:ParquetSource",
+}
+"""Formats of recorded files, by their name in the config."""
+
+
+def make_sources(config: RunConfig) -> list[MarketDataSource]:
+    """Make the sources of ``[data]``."""
     section = config.data
+    if section.sources:
+        return [
+            make_source(entry.source, entry.params, f"data.sources[{number}].source")
+            for number, entry in enumerate(section.sources)
+        ]
     if section.source != "sim":
-        source = _made(section.source, section.params, "data.source")
-        if not isinstance(source, MarketDataSource):
-            raise ConfigError(f"config: data.source gave a {type(source).__name__}: give a MarketDataSource")
-        return source
+        return [make_source(section.source, section.params, "data.source")]
     if section.params:
         raise ConfigError(
             "config: data.params goes with a source of your own; the simulator takes [data.sim]"
         )
     arguments = {name: getattr(section.sim, name) for name in section.sim.__struct_fields__}
     num_events = arguments.pop("num_events")
-    return SyntheticSource(MicrostructureSim(**arguments), num_events=num_events)
+    return [SyntheticSource(MicrostructureSim(**arguments), num_events=num_events)]
+
+
+def make_source(name: str, params: dict[str, Any], place: str = "source") -> MarketDataSource:
+    """Make one source of recorded files, or of the user's own.
+
+    Args:
+        name: A format, or ``module:name``.
+        params: Keyword arguments.
+        place: Where the name stands, for messages.
+
+    Raises:
+        ConfigError: The name is not known, or the arguments are not taken.
+        MarketDataError: A file cannot be read.
+    """
+    if name not in FORMATS and ":" not in name:
+        near = difflib.get_close_matches(name, FORMATS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(FORMATS)}, or module:name"
+        raise ConfigError(f"config: {place} is {name!r}: {hint}")
+    source = _made(FORMATS.get(name, name), params, place)
+    if not isinstance(source, MarketDataSource):
+        raise ConfigError(f"config: {place} gave a {type(source).__name__}: give a MarketDataSource")
+    return source
 
 
 def make_broker(config: RunConfig) -> Broker:
@@ -64,6 +100,8 @@ def _made(text: str, params: dict[str, Any], place: str) -> object:
         raise ConfigError(f"config: {place} {text!r} is no class or function")
     try:
         return factory(**params)
+    except MdmError:
+        raise
     except TypeError as error:
         raise ConfigError(f"config: {place} {text!r} does not take these params: {error}") from None
     except Exception as error:  # noqa: BLE001 - user code: one line instead of a traceback
@@ -71,7 +109,7 @@ def _made(text: str, params: dict[str, Any], place: str) -> object:
         raise ConfigError(f"config: {place} {text!r} cannot be made: {words}") from None
 
 
-def _check_mode(config: RunConfig, source: MarketDataSource, broker: Broker) -> None:
+def _check_mode(config: RunConfig, sources: list[MarketDataSource], broker: Broker) -> None:
     """Refuse a mode that its parts contradict, above all real orders where none are meant."""
     mode, live = config.run.mode, broker.capabilities().live
     if live and mode != "live":
@@ -80,9 +118,9 @@ def _check_mode(config: RunConfig, source: MarketDataSource, broker: Broker) -> 
         )
     if mode == "live" and not live:
         raise ConfigError("config: run.mode is 'live' but the broker is not live: give one in [broker]")
-    if mode in ("sim", "backtest") and source.live:
+    if mode in ("sim", "backtest") and any(source.live for source in sources):
         raise ConfigError(f"config: run.mode is {mode!r} but the source is live: use 'paper' or 'live'")
-    if mode != "sim" and config.data.source == "sim":
+    if mode != "sim" and config.data.source == "sim" and not config.data.sources:
         raise ConfigError(
             f"config: run.mode is {mode!r} but data.source is the simulator: give one in [data]"
         )

@@ -35,10 +35,10 @@ class EventClock:
     """Time as the events carry it: ours where they have it, else the venue's, else one wall reading.
 
     It never goes back: an older stamp takes the last one, and admission judges its order. It moves
-    only with events that are admitted. A stamp more than a year ahead is followed once the next one
-    bears it out: one wrong stamp must not make all that follows look old. The wall is read only
-    for a book, and only where no event has carried a time: in data of one's own from years ago, an
-    event that lost its time must not make all that follows look old.
+    only with events that came in order, be their book usable or not. A stamp more than a year ahead
+    is followed once the next one bears it out: one wrong stamp must not make all that follows look
+    old. The wall is read only for a book, and only where no event has carried a time: in data of
+    one's own from years ago, an event that lost its time must not make all that follows look old.
     """
 
     live = False
@@ -61,9 +61,9 @@ class EventClock:
                 return self._last
         return max(self._last, carried)
 
-    def settle(self, event: Event, now_ns: UnixNs) -> UnixNs:
-        """Move on to the stamp of an admitted event; a refused one leaves the time as it is."""
-        if event.bad is None:
+    def settle(self, event: Event, now_ns: UnixNs, *, in_order: bool) -> UnixNs:
+        """Move on to the stamp of an event in order; another one leaves the time as it is."""
+        if in_order:
             self._last = max(self._last, now_ns)
             self._carried = self._carried or event.stamp_ns is not None
             self._doubted = None
@@ -83,6 +83,6 @@ class WallClock:
         self._last = max(self._last, wall_ns())
         return self._last
 
-    def settle(self, event: Event, now_ns: UnixNs) -> UnixNs:
+    def settle(self, event: Event, now_ns: UnixNs, *, in_order: bool) -> UnixNs:
         """Give the time of the step: the wall moves on whatever the event is."""
         return now_ns

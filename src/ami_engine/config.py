@@ -14,7 +14,8 @@ import msgspec
 from decision_schema.errors import ConfigError, ContractError
 from decision_schema.instruments import Instrument
 from decision_schema.units import DurationNs, Notional, Size
-from dmc_core.dmc.risk_policy import RiskPolicy
+from dmc_core.dmc.named_policies import named_policy
+from dmc_core.dmc.risk_policy import ACCOUNT_LIMITS, RiskPolicy
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +31,8 @@ class RunSection(_Section, frozen=True, kw_only=True):
         steps: Most events of the source; None = all.
         seed: Seed of every chance.
         dry_run: Everything but sending orders.
-        timer_ms: Interval of timer events; None = 1,000 with a live source, else off.
+        timer_ms: Interval of timer events; None = 1,000 with a live source or where a policy pulls stale
+            orders (`stale_cancel_ms`), else off.
         initial_equity: Money at the start, in account currency.
         max_clock_skew_ms: How far a venue's time may be ahead of ours.
     """
@@ -85,17 +87,33 @@ class SimSection(_Section, frozen=True, kw_only=True):
     impact: float = 0.15
 
 
+class SourceSection(_Section, frozen=True, kw_only=True):
+    """An entry of ``[[data.sources]]``.
+
+    Args:
+        source: As `data.source`.
+        params: Its keyword arguments.
+    """
+
+    source: str
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class DataSection(_Section, frozen=True, kw_only=True):
     """The table ``[data]``.
 
     Args:
-        source: ``sim``, or ``module:name`` of a MarketDataSource class or of a function that returns one.
-        params: Keyword arguments of a source given as ``module:name``.
+        source: ``sim``; a format of recorded files: ``binance``, ``lobster``, ``csv``, ``parquet``,
+            ``hyperliquid``, ``bybit``; or ``module:name`` of a MarketDataSource class or of a function that
+            returns one.
+        params: Keyword arguments of a source other than ``sim``: ``files`` and so on.
+        sources: Several sources in one run instead of one; their events are merged by time.
         sim: The simulated market.
     """
 
     source: str = "sim"
     params: dict[str, Any] = msgspec.field(default_factory=dict)
+    sources: list[SourceSection] = msgspec.field(default_factory=list)
     sim: SimSection = SimSection()
 
 
@@ -152,6 +170,25 @@ class ExecutionSection(_Section, frozen=True, kw_only=True):
     min_requote_ticks: int = 1
     exit_slippage_ticks: int = 2
 
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        _check_number("execution.size", self.size)
+        if self.size == 0.0:
+            raise ConfigError("config: execution.size is 0: give a finite number > 0")
+        _check_number("execution.half_spread_ticks", self.half_spread_ticks or 0.0)
+        _check_whole("execution.min_requote_ticks", self.min_requote_ticks, 0)
+        _check_whole("execution.exit_slippage_ticks", self.exit_slippage_ticks, 0)
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise ConfigError(f"config: {name} is {value!r}: give a whole number >= {least}")
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+        raise ConfigError(f"config: {name} is {value!r}: give a finite number >= 0")
+
 
 class TraceSection(_Section, frozen=True, kw_only=True):
     """The table ``[trace]``.
@@ -161,6 +198,23 @@ class TraceSection(_Section, frozen=True, kw_only=True):
     """
 
     output_dir: str = "./traces"
+
+
+class MarketSection(_Section, frozen=True, kw_only=True):
+    """An entry of ``[[markets]]``: what holds for one market only.
+
+    What is not given is as in ``[guards]`` and ``[execution]``. Limits that all markets of the
+    account share stand in ``[guards]`` alone.
+
+    Args:
+        market_id: Name of the market.
+        guards: Its limits; ``policy`` in the file names those it begins from.
+        execution: Its sizes and distances.
+    """
+
+    market_id: str
+    guards: RiskPolicy = RiskPolicy()
+    execution: ExecutionSection = ExecutionSection()
 
 
 class RunConfig(_Section, frozen=True, kw_only=True):
@@ -179,6 +233,7 @@ class RunConfig(_Section, frozen=True, kw_only=True):
     execution: ExecutionSection = ExecutionSection()
     trace: TraceSection = TraceSection()
     instruments: list[Instrument] = msgspec.field(default_factory=list)
+    markets: list[MarketSection] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
@@ -188,30 +243,23 @@ class RunConfig(_Section, frozen=True, kw_only=True):
             ("run.max_clock_skew_ms", self.run.max_clock_skew_ms, 0),
             ("features.sample_ms", self.features.sample_ms, 1),
             ("model.warmup_ms", self.model.warmup_ms, 0),
-            ("execution.min_requote_ticks", self.execution.min_requote_ticks, 0),
-            ("execution.exit_slippage_ticks", self.execution.exit_slippage_ticks, 0),
             ("data.sim.num_events", self.data.sim.num_events, 0),
         ):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise ConfigError(f"config: {name} is {value!r}: give a whole number >= {least}")
-        for name, number, positive in (
-            ("run.initial_equity", self.run.initial_equity, False),
-            ("execution.size", self.execution.size, True),
-            ("execution.half_spread_ticks", self.execution.half_spread_ticks or 0.0, False),
-        ):
-            usable = isinstance(number, int | float) and not isinstance(number, bool)
-            if not (usable and (0.0 < number < math.inf or (number == 0.0 and not positive))):
-                raise ConfigError(
-                    f"config: {name} is {number!r}: give a finite number {'>' if positive else '>='} 0"
-                )
+            _check_whole(name, value, least)
+        _check_number("run.initial_equity", self.run.initial_equity)
         seed = self.run.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise ConfigError(f"config: run.seed is {seed!r}: give a whole number from 0 to 2**64 - 1")
         if self.run.run_id is not None:
             check_run_id(self.run.run_id)
-        names = [instrument.market_id for instrument in self.instruments]
-        if len(set(names)) != len(names):
-            raise ConfigError(f"config: instruments repeat a market_id: {names}")
+        for what, names in (
+            ("instruments", [instrument.market_id for instrument in self.instruments]),
+            ("markets", [market.market_id for market in self.markets]),
+        ):
+            if len(set(names)) != len(names):
+                raise ConfigError(f"config: {what} repeat a market_id: {names}")
+        if self.data.sources and (self.data.source != "sim" or self.data.params):
+            raise ConfigError("config: give data.source or [[data.sources]], not both")
 
     @property
     def sample_ns(self) -> DurationNs:
@@ -258,13 +306,56 @@ def config_from_dict(raw: Mapping[str, Any]) -> RunConfig:
     Traceback (most recent call last):
     decision_schema.errors.ConfigError: config: unknown key 'sed' in [run]: did you mean 'seed'?
     """
-    _check_keys(raw, RunConfig, "")
     try:
+        raw = _settle_policies(raw)
+        _check_keys(raw, RunConfig, "")
         return msgspec.convert(raw, RunConfig)
     except msgspec.ValidationError as error:
         raise ConfigError(f"config: {_cause(error)}") from None
     except ContractError as error:
         raise ConfigError(f"config: {error}") from None
+
+
+def _settle_policies(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the limits of named policies in the place of their names, and let markets inherit."""
+    settled = dict(raw)
+    guards = _named_limits(raw.get("guards", {}), {})
+    if "guards" in raw:
+        settled["guards"] = guards
+    markets = raw.get("markets")
+    if not (isinstance(markets, list) and isinstance(guards, Mapping)):
+        return settled
+    settled["markets"] = [
+        _settle_market(market, guards, raw.get("execution", {})) if isinstance(market, Mapping) else market
+        for market in markets
+    ]
+    return settled
+
+
+def _settle_market(market: Mapping[str, Any], guards: Mapping[str, Any], execution: Any) -> dict[str, Any]:
+    own = market.get("guards", {})
+    for name in sorted(ACCOUNT_LIMITS.intersection(own if isinstance(own, Mapping) else ())):
+        raise ConfigError(
+            f"config: markets {market.get('market_id')!r}: {name} is a limit of the whole account: set it in "
+            "[guards]"
+        )
+    settled = {**market, "guards": _named_limits(own, guards)}
+    if isinstance(execution, Mapping) and isinstance(market.get("execution", {}), Mapping):
+        settled["execution"] = {**execution, **market.get("execution", {})}
+    return settled
+
+
+def _named_limits(section: Any, inherited: Mapping[str, Any]) -> Any:
+    """Give the limits of a table: its own over those of the policy it names, else over the inherited."""
+    if not isinstance(section, Mapping):
+        return section
+    own = {name: value for name, value in section.items() if name != "policy"}
+    if "policy" not in section:
+        return {**inherited, **own}
+    name = section["policy"]
+    if not isinstance(name, str):
+        raise ConfigError(f"config: policy is {name!r}: give the name of one as text")
+    return {**msgspec.structs.asdict(named_policy(name)), **own}
 
 
 def _cause(error: Exception) -> str:
@@ -323,6 +414,8 @@ def table() -> str:
             continue
         lines += _rows(section, default)
     lines += _rows("[instruments]", Instrument())
+    meanings = _meanings(MarketSection.__doc__ or "")
+    lines += [f"| `[markets].{name}` | | {meanings[name]} |" for name in MarketSection.__struct_fields__]
     return "\n".join(lines)
 
 

@@ -61,6 +61,14 @@ class MarketDataSource(ABC):
         """Return the instruments this source knows; empty = the config or the default says."""
         return ()
 
+    def progress(self) -> float | None:
+        """Return the part of the data that has been read, from 0 to 1; None = not known."""
+        return None
+
+    def quality(self) -> dict[str, Any]:
+        """Return what the source counted of its data: rows, defects by kind, hints for the user."""
+        return {}
+
 
 class Broker(ABC):
     """Carries out orders. Only `submit_order` must be written.
@@ -83,7 +91,11 @@ class Broker(ABC):
         """Prepare for a run."""
 
     def on_event(self, event: Event, now_ns: UnixNs) -> None:
-        """Take a market event that the loop accepted; simulated brokers match against it."""
+        """Take a market event that the loop accepted; simulated brokers match against it.
+
+        Also one whose book cannot be used (crossed, with a gap …) comes here, `event.bad` saying so:
+        who builds a book of its own must read it, and match nothing against it.
+        """
 
     def cancel_order(self, client_order_id: str) -> OrderUpdate | Mapping[str, Any] | None:
         """Cancel one order; None = the request was taken, confirmation follows."""

@@ -9,6 +9,7 @@ from decision_schema.types import Action
 
 _WAITING = ("order_open_no_cancel", "awaiting_broker")
 """Remarks of an ACT that say why no order followed."""
+MAX_ERRORS_KEPT = 10
 MAX_REASONS = 1_000
 """Different reasons that are counted apart; further ones count as ``other``."""
 
@@ -32,6 +33,7 @@ class RunSummary:
         self.bought = 0
         self.sold = 0
         self.source_failures: Counter[str] = Counter()
+        self.source_errors: list[str] = []
         self.rejected: Counter[str] = Counter()
 
     def update(self, packet: PacketV2) -> None:
@@ -62,6 +64,12 @@ class RunSummary:
             if report["type"] == "order" and report.get("status") == "rejected":
                 self._count(self.rejected, report.get("reason") or "no reason given")
 
+    def count_source_failure(self, kind: str, words: str) -> None:
+        """Count a failure of a source; its first words are kept."""
+        self.source_failures[kind] += 1
+        if len(self.source_errors) < MAX_ERRORS_KEPT:
+            self.source_errors.append(words)
+
     def set_fills(self, bought: int, sold: int) -> None:
         """Take the numbers of fills that the ledger has booked."""
         self.bought, self.sold = bought, sold
@@ -82,6 +90,7 @@ class RunSummary:
             "fills": self.bought + self.sold,
             "fills_by_side": {"buy": self.bought, "sell": self.sold},
             "source_failures": dict(self.source_failures.most_common()),
+            "source_errors": list(self.source_errors),
         }
 
     def explain(self, stopped: dict[str, Any] | None = None) -> list[str]:
@@ -97,7 +106,7 @@ class RunSummary:
                 f"STOP at step {stopped['step']}: {text_of(stopped['reason'])}. No new risk after it."
             )
         for kind, count in self.source_failures.most_common(3):
-            lines.append(f"The source failed {count} times: {kind}.")
+            lines.append(f"The source failed {'once' if count == 1 else f'{count} times'}: {kind}.")
         if self.steps == 0:
             return [*lines, "The source gave no event: nothing could be decided."]
         if acts == 0:
@@ -120,7 +129,8 @@ class RunSummary:
             lines.append(f"The model proposed to act {acts} times; {self.submitted} orders, {fills} fills.")
         if fills == 0:
             lines += [
-                f"{count} x {reason}: {text_of(reason)}" for reason, count in self.hold_reasons.most_common(5)
+                f"{count} x {reason}" + (f": {text_of(reason)}" if text_of(reason) != reason else "")
+                for reason, count in self.hold_reasons.most_common(5)
             ]
             lines += [
                 f"{count} x {mark}: {text_of(mark)}"

@@ -3,17 +3,18 @@
 What is wrong with the input becomes ``Event.bad``, with the value that was seen.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
-from decision_schema.events import Bad, Event, Level, Side, Trade
+from decision_schema.events import Bad, Delta, Event, Level, OrderMessage, OrderOp, Side, Trade
 from decision_schema.scalars import Reject, is_whole, read_number, read_size, read_text
 from decision_schema.units import NS_PER_MS, UnixNs
 
 MAX_INPUT_ITEMS = 5_000
-"""Levels or trades of one event; a longer list is ``oversize_event``."""
+"""Levels, changes, order messages or trades of one event; a longer list is ``oversize_event``."""
 MAX_NS = 2**63 - 1
 
 
@@ -35,13 +36,17 @@ def _time(raw: Mapping[Any, Any], stem: str) -> UnixNs | None:
     return None
 
 
-def _levels(value: object, field: str) -> tuple[Level, ...]:
+def _items(value: object, field: str) -> Sequence[Any]:
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise Reject(field)
     if len(value) > MAX_INPUT_ITEMS:
         raise Reject(field, "oversize_event")
+    return value
+
+
+def _levels(value: object, field: str) -> tuple[Level, ...]:
     levels: list[Level] = []
-    for item in value:
+    for item in _items(value, field):
         if not isinstance(item, Sequence) or isinstance(item, str | bytes) or len(item) != 2:
             raise Reject(field)
         levels.append((read_number(item[0], field), read_size(item[1], field)))
@@ -62,13 +67,61 @@ _SIDES: dict[object, Side | None] = {
 }
 
 
+_BOOK_SIDES: dict[object, Side] = {"buy": "buy", "sell": "sell", "bid": "buy", "ask": "sell"}
+
+
+def _deltas(value: object) -> tuple[Delta, ...]:
+    deltas: list[Delta] = []
+    for item in _items(value, "deltas"):
+        if not isinstance(item, Sequence) or isinstance(item, str | bytes) or len(item) != 3:
+            raise Reject("deltas")
+        side = _BOOK_SIDES.get(item[0]) if isinstance(item[0], str) else None
+        if side is None:
+            raise Reject("deltas")
+        deltas.append((side, read_number(item[1], "deltas"), read_size(item[2], "deltas")))
+    return tuple(deltas)
+
+
+_OPS = frozenset(get_args(OrderOp))
+
+
+def _order_messages(value: object) -> tuple[OrderMessage, ...]:
+    field = "order_messages"
+    messages: list[OrderMessage] = []
+    for item in _items(value, field):
+        op = item.get("op") if isinstance(item, Mapping) else None
+        if not isinstance(op, str) or op not in _OPS:
+            raise Reject(field)
+        side, price, size = (item.get(name) for name in ("side", "price", "size"))
+        if side is not None and (not isinstance(side, str) or side not in _BOOK_SIDES):
+            raise Reject(field)
+        if (op == "add" and (side is None or price is None)) or (
+            op in ("add", "reduce", "execute") and size is None
+        ):
+            raise Reject(field)
+        messages.append(
+            OrderMessage(
+                op=op,  # type: ignore[arg-type]
+                order_id=0 if op == "clear" else _order_number(item.get("order_id")),
+                side=None if side is None else _BOOK_SIDES[side],
+                price=None if price is None else read_number(price, field),
+                size=None if size is None else read_size(size, field),
+            )
+        )
+    return tuple(messages)
+
+
+def _order_number(order_id: Any) -> int:
+    """Read a venue's number of an order; a text becomes 63 bits of its digest."""
+    if isinstance(order_id, str) and order_id:
+        digest = hashlib.blake2b(read_text(order_id, "order_messages").encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") & MAX_NS
+    return _count(order_id, "order_messages")
+
+
 def _trades(value: object) -> tuple[Trade, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise Reject("trades")
-    if len(value) > MAX_INPUT_ITEMS:
-        raise Reject("trades", "oversize_event")
     trades: list[Trade] = []
-    for item in value:
+    for item in _items(value, "trades"):
         if not isinstance(item, Mapping):
             raise Reject("trades")
         side = item.get("aggressor_side")
@@ -96,10 +149,12 @@ def _optional(raw: Mapping[Any, Any], parts: dict[str, Any], field: str, read: A
         parts[field] = None if value is None else read(value, field)
 
 
-_UNSUPPORTED = ("deltas", "order_messages", "instrument")
-_HEAD = ("kind", "market_id", "channel", "ts_ms", "ts_ns", "received_ms", "received_ns", "seq")
-_BOOK = ("bid", "ask", "mid", "bid_depth", "ask_depth", "depth", "bids", "asks")
-_KNOWN = frozenset((*_HEAD, *_BOOK, "trades", "funding", "settlement", "status", *_UNSUPPORTED))
+_HEAD = ("kind", "market_id", "channel", "ts_ms", "ts_ns", "received_ms", "received_ns")
+_NUMBERS = ("seq", "prev_seq", "book_seq")
+_SIZES = ("bid_size", "ask_size", "bid_depth", "ask_depth", "depth")
+_LISTS = ("bids", "asks", "deltas", "order_messages", "trades")
+_OTHER = ("bid", "ask", "mid", "funding", "settlement", "status", "instrument")
+_KNOWN = frozenset((*_HEAD, *_NUMBERS, *_SIZES, *_LISTS, *_OTHER))
 
 
 def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> Event:
@@ -111,7 +166,8 @@ def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> 
         clock_offset_ns: The source's constant offset, added to the venue's times.
 
     Returns:
-        The event; with ``bad`` set, and none of the parts, where a field cannot be used.
+        The event; with ``bad`` set, and none of the parts, where a field cannot be used or the
+        source says so by the key ``defect``.
 
     >>> decode_event({"bid": 0.49, "ask": 0.51}).bid
     0.49
@@ -130,8 +186,11 @@ def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> 
         head["received_ns"] = _time(raw, "received")
         stamp = _time(raw, "ts")
         head["ts_ns"] = None if stamp is None else min(max(0, stamp + clock_offset_ns), MAX_NS)
-        if raw.get("seq") is not None:
-            head["seq"] = _count(raw["seq"], "seq")
+        for field in _NUMBERS:
+            if raw.get(field) is not None:
+                head[field] = _count(raw[field], field)
+        if raw.get("defect"):
+            return Event(**head, bad=Bad(f"defect:{read_text(raw['defect'], 'defect')}", raw))
         return Event(**head, **_parts(raw))
     except Reject as reject:
         return Event(**head, bad=Bad(reject.reason, raw))
@@ -141,16 +200,19 @@ def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> 
 
 def _parts(raw: Mapping[Any, Any]) -> dict[str, Any]:
     parts: dict[str, Any] = {}
-    for field in _UNSUPPORTED:
-        if raw.get(field):
-            raise Reject(field, "unsupported_input")
+    if raw.get("instrument"):
+        raise Reject("instrument", "unsupported_input")
     for field in ("bid", "ask", "mid"):
         _optional(raw, parts, field, read_number)
-    for field in ("bid_depth", "ask_depth", "depth"):
+    for field in _SIZES:
         _optional(raw, parts, field, read_size)
     for field in ("bids", "asks"):
         if raw.get(field) is not None:
             parts[field] = _levels(raw[field], field)
+    if raw.get("deltas") is not None:
+        parts["deltas"] = _deltas(raw["deltas"])
+    if raw.get("order_messages") is not None:
+        parts["order_messages"] = _order_messages(raw["order_messages"])
     if raw.get("trades") is not None:
         parts["trades"] = _trades(raw["trades"])
     if raw.get("funding") is not None:

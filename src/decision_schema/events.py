@@ -9,9 +9,14 @@ from decision_schema.units import Lots, Notional, Price, Size, UnixNs
 Side: TypeAlias = Literal["buy", "sell"]
 TimeInForce: TypeAlias = Literal["GTC", "IOC", "FOK"]
 Level: TypeAlias = tuple[Price, Size]
+Delta: TypeAlias = tuple[Side, Price, Size]
+"""The new size of one level (``buy`` = of the bids); 0 = the level is gone."""
+OrderOp: TypeAlias = Literal["add", "reduce", "execute", "delete", "modify", "clear"]
 
 MAX_LEVELS = 20
 """Levels a side that the market state keeps, best first."""
+HALTS = frozenset({"halt", "halted", "closed", "paused", "suspended"})
+"""Words of ``status``, in lower case, while which a market does not trade."""
 UNSET = msgspec.UNSET
 """An absent part of an event (None means: carried, and empty)."""
 
@@ -32,6 +37,23 @@ class Trade(msgspec.Struct, frozen=True, omit_defaults=True):
     ts_ns: UnixNs | None = None
 
 
+class OrderMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the venue says of one order of anybody, in a feed that tells each.
+
+    Args:
+        op: ``add`` with its size, ``reduce`` and ``execute`` by the size taken off, ``delete`` of
+            the whole order, ``modify`` to a new price or size, ``clear`` of the whole book.
+        order_id: The venue's number; a text is kept as 63 bits of its digest.
+        side: Side on which the order rests.
+    """
+
+    op: OrderOp
+    order_id: int = 0
+    side: Side | None = None
+    price: Price | None = None
+    size: Size | None = None
+
+
 class Bad(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was wrong with an input.
 
@@ -49,6 +71,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     An absent part (`msgspec.UNSET`) leaves the market state as it is; None says that the side
     is empty. ``bids`` and ``asks`` are (price, size), best first, and win over the scalars.
+    ``prev_seq`` is the number of the message that this one follows; ``book_seq`` numbers the
+    states of the book across all channels of its market.
     """
 
     kind: Literal["market", "timer", "command"] = "market"
@@ -57,14 +81,20 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ts_ns: UnixNs | None = None
     received_ns: UnixNs | None = None
     seq: int | None = None
+    prev_seq: int | None = None
+    book_seq: int | None = None
     bid: Price | msgspec.UnsetType | None = UNSET
     ask: Price | msgspec.UnsetType | None = UNSET
     mid: Price | msgspec.UnsetType | None = UNSET
+    bid_size: Size | msgspec.UnsetType | None = UNSET
+    ask_size: Size | msgspec.UnsetType | None = UNSET
     bid_depth: Size | msgspec.UnsetType | None = UNSET
     ask_depth: Size | msgspec.UnsetType | None = UNSET
     depth: Size | msgspec.UnsetType | None = UNSET
     bids: tuple[Level, ...] | msgspec.UnsetType = UNSET
     asks: tuple[Level, ...] | msgspec.UnsetType = UNSET
+    deltas: tuple[Delta, ...] | msgspec.UnsetType = UNSET
+    order_messages: tuple[OrderMessage, ...] = ()
     trades: tuple[Trade, ...] = ()
     funding_rate: float | None = None
     settlement: Price | None = None
@@ -78,20 +108,25 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.ts_ns if self.received_ns is None else self.received_ns
 
     @property
+    def has_quote(self) -> bool:
+        """Whether the event carries a size at the best price of a side."""
+        return not (self.bid_size is UNSET and self.ask_size is UNSET)
+
+    @property
     def has_book(self) -> bool:
         """Whether the event carries any part of the book."""
-        return any(
-            part is not UNSET
-            for part in (
-                self.bid,
-                self.ask,
-                self.mid,
-                self.bids,
-                self.asks,
-                self.depth,
-                self.bid_depth,
-                self.ask_depth,
-            )
+        return not (
+            self.bid is UNSET
+            and self.ask is UNSET
+            and self.bids is UNSET
+            and self.asks is UNSET
+            and self.deltas is UNSET
+            and not self.order_messages
+            and self.mid is UNSET
+            and self.depth is UNSET
+            and self.bid_depth is UNSET
+            and self.ask_depth is UNSET
+            and not self.has_quote
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from ami_engine.config import RunConfig, RunSection
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.mdm.reference_model import propose_reference
 from ami_engine.ports import MarketDataSource
@@ -91,6 +92,7 @@ def run() -> str:
                 PaperBroker(),
                 decision_engine=propose_reference,
                 risk_policy=POLICY,
+            config=RunConfig(run=RunSection(timer_ms=0)),
                 run_id="golden",
                 output_dir=folder,
             )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ami_engine.features.catalogue import FEATURES, named
 from ami_engine.features.feature_builder import build_features
-from ami_engine.kernels.book import check_book, stage_event
+from ami_engine.kernels.book_builder import build
 from ami_engine.kernels.features import (
     N_MARKET_FEATURES,
     SAMPLES_REMEMBERED,
@@ -69,8 +69,7 @@ def step(m: MarketState, now: int, venue: int, event: dict) -> None:
     for trade in decoded.trades:
         accept_trade(m, trade.price, trade.size, SIDES[trade.aggressor_side])
     if decoded.has_book:
-        stage_event(m.book, decoded, m.staged)
-        assert check_book(m.staged, m.price_min, m.price_max) == OK
+        assert build(m.builder, m.book, decoded, m.staged, m.price_min, m.price_max) == OK
         accept_book(m, venue)
     refresh_features(m, now)
 
@@ -416,7 +415,7 @@ def test_fills_beyond_the_capacity_are_counted_and_not_tracked():
     assert (k.done, k.untracked, k.mean) == ([MAX_PENDING] * 4, 1, [1.0] * 4)
     assert record_fill(k, 0.5, -1, 60 * SECOND) == OK
     advance_markouts(k, 61 * SECOND, 0.51, 1, 100)
-    assert k.total == [255.0, 256.0, 256.0, 256.0]
+    assert k.total == [MAX_PENDING - 1.0, MAX_PENDING, MAX_PENDING, MAX_PENDING]
 
 
 def test_own_features_stand_after_the_market_ones():

@@ -8,7 +8,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from ami_engine import __version__
-from decision_schema.errors import ConfigError, ContractError, MdmError, RunExists
+from decision_schema.errors import ConfigError, ContractError, MarketDataError, MdmError, RunExists
 
 app = cyclopts.App(
     name="mdm",
@@ -20,6 +20,14 @@ OutputDir = Annotated[Path | None, Parameter(name=["--output-dir", "-o"], help="
 Json = Annotated[
     bool, Parameter(name="--json", negative="", help="Print the summary as JSON, and nothing else.")
 ]
+ConfigFile = Annotated[Path, Parameter(name=["--config", "-c"], help="TOML file of the run.")]
+Override = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative="", help="Override a setting: a.b=value. Repeatable."),
+]
+RunId = Annotated[str | None, Parameter(help="Name of the run.")]
+Steps = Annotated[int | None, Parameter(help="Most events.")]
+Seed = Annotated[int | None, Parameter(help="Seed of every chance.")]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress.")]
 
 
@@ -28,7 +36,7 @@ def demo(
     *,
     events: Annotated[int, Parameter(help="Events of the simulated market.")] = 5_000,
     seed: Annotated[int, Parameter(help="Seed of every chance.")] = 0,
-    run_id: Annotated[str | None, Parameter(help="Name of the run.")] = None,
+    run_id: RunId = None,
     output_dir: OutputDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -42,14 +50,11 @@ def demo(
 @app.command(name="run")
 def run_file(
     *,
-    config: Annotated[Path, Parameter(name=["--config", "-c"], help="TOML file of the run.")],
-    override: Annotated[
-        tuple[str, ...],
-        Parameter(name="--set", negative="", help="Override a setting: a.b=value. Repeatable."),
-    ] = (),
-    run_id: Annotated[str | None, Parameter(help="Name of the run.")] = None,
-    steps: Annotated[int | None, Parameter(help="Most events.")] = None,
-    seed: Annotated[int | None, Parameter(help="Seed of every chance.")] = None,
+    config: ConfigFile,
+    override: Override = (),
+    run_id: RunId = None,
+    steps: Steps = None,
+    seed: Seed = None,
     dry_run: Annotated[bool | None, Parameter(help="Everything but sending orders.")] = None,
     output_dir: OutputDir = None,
     json: Json = False,
@@ -57,12 +62,35 @@ def run_file(
 ) -> int:
     """Run what a config file describes."""
     from ami_engine.assembly import with_run
-    from ami_engine.cli.demo import run_and_print
+    from ami_engine.cli.run import run_and_print
     from ami_engine.config import load_config
 
     loaded = load_config(config, override)
     loaded = with_run(loaded, run_id=run_id, steps=steps, seed=seed, dry_run=dry_run, output_dir=output_dir)
     return run_and_print(loaded, json=json, quiet=quiet)
+
+
+@app.command
+def backtest(
+    *,
+    config: ConfigFile,
+    override: Override = (),
+    run_id: RunId = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    output_dir: OutputDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Run a config file on recorded data, orders filled by the paper broker."""
+    from ami_engine.assembly import with_run
+    from ami_engine.cli.run import backtest_and_print
+    from ami_engine.config import load_config
+
+    loaded = with_run(
+        load_config(config, override), run_id=run_id, steps=steps, seed=seed, output_dir=output_dir
+    )
+    return backtest_and_print(loaded, json=json, quiet=quiet)
 
 
 @app.command
@@ -73,13 +101,47 @@ def verify(run_dir: Annotated[Path, Parameter(help="Folder of the run.")], *, js
     return verify_and_print(run_dir, json=json)
 
 
+data = cyclopts.App(name="data", help="Look at files of recorded market data.")
+app.command(data)
+
+
+@data.command
+def inspect(
+    file: Annotated[Path, Parameter(help="A file of recorded market data.")], *, json: Json = False
+) -> int:
+    """Recognise the format of a file and show what is in it: span, rates, defects, prices."""
+    from ami_engine.cli.data import inspect_and_print
+
+    return inspect_and_print(file, json=json)
+
+
+policy = cyclopts.App(name="policy", help="Named policies: limits for a kind of market, with reasons.")
+app.command(policy)
+
+
+@policy.command(name="list")
+def list_named(*, json: Json = False) -> int:
+    """List the named policies."""
+    from ami_engine.cli.policies import list_policies
+
+    return list_policies(json=json)
+
+
+@policy.command(name="show")
+def show_named(name: Annotated[str, Parameter(help="Name of the policy.")], *, json: Json = False) -> int:
+    """Show the limits of a named policy, and why each is as it is."""
+    from ami_engine.cli.policies import show_policy
+
+    return show_policy(name, json=json)
+
+
 def start() -> None:
     """Parse the command line, run the verb, and end with its exit code."""
     try:
         code = app(result_action="return_value", exit_on_error=False)
     except cyclopts.CycloptsError:
         code = 2  # it has said what was wrong
-    except (ConfigError, ContractError, RunExists) as error:
+    except (ConfigError, ContractError, MarketDataError, RunExists) as error:
         code = _fail(error, 2)
     except MdmError as error:
         code = _fail(error, 1)

@@ -12,12 +12,19 @@ from dmc_core.dmc.guards import ABSENT, LEG_ROWS, LIMIT_OF, LIMIT_SLOT, PRESENT,
 SHOWN_ROWS = 6
 
 
+def limits_for(packet: PacketV2, manifest: dict[str, Any]) -> list[float]:
+    """Give the policy that a packet's market is judged by, as a vector."""
+    guards = manifest["guards"]
+    own = guards.get("market_limits", {}).get(packet.input.get("market_id", ""))
+    return list((own or guards["limits"]).values())
+
+
 def decision_words(packet: PacketV2, limits: list[float]) -> list[str]:
     """Explain one decision in a few lines.
 
     Args:
         packet: The decision.
-        limits: The policy as a vector (from the run's manifest).
+        limits: The policy as a vector (`limits_for`).
     """
     decision, proposal = packet.final_action, packet.mdm["proposal"]
     event = packet.input

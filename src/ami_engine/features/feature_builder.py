@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from ami_engine.features.catalogue import named
-from ami_engine.kernels.book import check_book, stage_event
+from ami_engine.kernels.book_builder import build
 from ami_engine.kernels.features import (
     SAMPLES_REMEMBERED,
     MarketState,
@@ -20,7 +20,7 @@ from decision_schema.decode_event import MAX_NS, decode_event
 from decision_schema.errors import ContractError
 from decision_schema.events import Event
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument
-from decision_schema.reasons import NAMES, OK, text_of
+from decision_schema.reasons import AWAITING_SNAPSHOT, NAMES, OK, text_of
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixMs, UnixNs
 
 
@@ -76,9 +76,10 @@ def _decoded(event: object) -> Event:
 
 
 def _load_book(m: MarketState, event: Event, now_ns: UnixNs) -> None:
-    stage_event(m.book, event, m.staged)
+    reason = build(m.builder, m.book, event, m.staged, m.price_min, m.price_max)
     book = m.staged
-    reason = check_book(book, m.price_min, m.price_max)
+    if reason == AWAITING_SNAPSHOT:
+        raise ContractError("event carries changes of a book alone: give bids and asks, the whole of it")
     if reason != OK:
         raise ContractError(
             f"event has bid {book.bid}, ask {book.ask}, mid {book.mid}: {text_of(NAMES[reason])}; "

@@ -4,6 +4,7 @@ Unknown numbers are nan. Counts of levels say how many entries of the fixed arra
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from decision_schema.events import MAX_LEVELS, UNSET, Event
@@ -48,12 +49,11 @@ def copy_book(source: Book, target: Book) -> None:
     target.depth = source.depth
     target.n_bids = source.n_bids
     target.n_asks = source.n_asks
-    for i in range(source.n_bids):
-        target.bid_prices[i] = source.bid_prices[i]
-        target.bid_sizes[i] = source.bid_sizes[i]
-    for i in range(source.n_asks):
-        target.ask_prices[i] = source.ask_prices[i]
-        target.ask_sizes[i] = source.ask_sizes[i]
+    n_bids, n_asks = source.n_bids, source.n_asks
+    target.bid_prices[:n_bids] = source.bid_prices[:n_bids]
+    target.bid_sizes[:n_bids] = source.bid_sizes[:n_bids]
+    target.ask_prices[:n_asks] = source.ask_prices[:n_asks]
+    target.ask_sizes[:n_asks] = source.ask_sizes[:n_asks]
 
 
 def check_book(book: Book, price_min: float, price_max: float) -> int:
@@ -77,29 +77,38 @@ def check_book(book: Book, price_min: float, price_max: float) -> int:
     return OK
 
 
-def stage_event(book: Book, event: Event, staged: Book) -> None:
-    """Merge the parts an event carries over the present book into `staged`.
+def replace_bids(staged: Book, levels: Sequence[tuple[float, float]]) -> None:
+    """Put levels, best first, in the place of the bids."""
+    staged.n_bids, staged.bid_depth = _load_levels(levels, staged.bid_prices, staged.bid_sizes)
+    staged.bid = staged.bid_prices[0] if staged.n_bids else NAN
 
-    A carried list replaces its side. A carried scalar price replaces its side by one level of
-    the carried (else unknown) size. The mid is the carried one, else the middle of a book
-    whose top was carried, else unchanged.
+
+def replace_asks(staged: Book, levels: Sequence[tuple[float, float]]) -> None:
+    """Put levels, best first, in the place of the asks."""
+    staged.n_asks, staged.ask_depth = _load_levels(levels, staged.ask_prices, staged.ask_sizes)
+    staged.ask = staged.ask_prices[0] if staged.n_asks else NAN
+
+
+def merge_scalars(event: Event, staged: Book) -> None:
+    """Merge the single prices and sizes of an event over levels that are staged already.
+
+    A carried price without a size at the best replaces its side by one level of the carried (else
+    unknown) depth. The depth is the carried one, else the sum of sides where one changed. The mid
+    is the carried one, else the middle of a book whose top was carried, else unchanged.
     """
-    copy_book(book, staged)
-    if event.bids is not UNSET:
-        count, total = _load_levels(event.bids, staged.bid_prices, staged.bid_sizes)
-        staged.n_bids = count
-        staged.bid = staged.bid_prices[0] if count else NAN
-        staged.bid_depth = total
-    elif event.bid is not UNSET:
+    built = event.deltas is not UNSET or len(event.order_messages) > 0
+    quoted = event.has_quote  # then each price that it carries is a quote
+    has_bids = (
+        built or not (event.bids is UNSET and event.bid_size is UNSET) or (quoted and event.bid is not UNSET)
+    )
+    has_asks = (
+        built or not (event.asks is UNSET and event.ask_size is UNSET) or (quoted and event.ask is not UNSET)
+    )
+    if not has_bids and event.bid is not UNSET:
         if event.bid_depth is UNSET and event.bid != staged.bid:
             staged.bid_depth = NAN
         staged.bid = _known(event.bid)
-    if event.asks is not UNSET:
-        count, total = _load_levels(event.asks, staged.ask_prices, staged.ask_sizes)
-        staged.n_asks = count
-        staged.ask = staged.ask_prices[0] if count else NAN
-        staged.ask_depth = total
-    elif event.ask is not UNSET:
+    if not has_asks and event.ask is not UNSET:
         if event.ask_depth is UNSET and event.ask != staged.ask:
             staged.ask_depth = NAN
         staged.ask = _known(event.ask)
@@ -107,23 +116,19 @@ def stage_event(book: Book, event: Event, staged: Book) -> None:
         staged.bid_depth = _known(event.bid_depth)
     if event.ask_depth is not UNSET:
         staged.ask_depth = _known(event.ask_depth)
-    if event.bids is UNSET and (event.bid is not UNSET or event.bid_depth is not UNSET):
+    if not has_bids and not (event.bid is UNSET and event.bid_depth is UNSET):
         staged.n_bids = 1 if staged.bid == staged.bid else 0
-        staged.bid_prices[0] = staged.bid
-        staged.bid_sizes[0] = staged.bid_depth
-    if event.asks is UNSET and (event.ask is not UNSET or event.ask_depth is not UNSET):
+        staged.bid_prices[0], staged.bid_sizes[0] = staged.bid, staged.bid_depth
+    if not has_asks and not (event.ask is UNSET and event.ask_depth is UNSET):
         staged.n_asks = 1 if staged.ask == staged.ask else 0
-        staged.ask_prices[0] = staged.ask
-        staged.ask_sizes[0] = staged.ask_depth
+        staged.ask_prices[0], staged.ask_sizes[0] = staged.ask, staged.ask_depth
     if event.depth is not UNSET:
         staged.depth = _known(event.depth)
-    elif not (
-        event.bids is UNSET and event.asks is UNSET and event.bid_depth is UNSET and event.ask_depth is UNSET
-    ):
+    elif has_bids or has_asks or not (event.bid_depth is UNSET and event.ask_depth is UNSET):
         staged.depth = _sum_of_known(staged.bid_depth, staged.ask_depth)
     if event.mid is not UNSET:
         staged.mid = _known(event.mid)
-    elif not (event.bids is UNSET and event.asks is UNSET and event.bid is UNSET and event.ask is UNSET):
+    elif has_bids or has_asks or not (event.bid is UNSET and event.ask is UNSET):
         staged.mid = 0.5 * (staged.bid + staged.ask)
 
 
@@ -140,7 +145,7 @@ def _sum_of_known(first: float, second: float) -> float:
 
 
 def _load_levels(
-    levels: tuple[tuple[float, float], ...], prices: list[float], sizes: list[float]
+    levels: Sequence[tuple[float, float]], prices: list[float], sizes: list[float]
 ) -> tuple[int, float]:
     """Copy up to MAX_LEVELS levels of size > 0; return their count and total size."""
     count = 0

@@ -24,7 +24,7 @@ HORIZONS_NS = (1 * NS_PER_SECOND, 5 * NS_PER_SECOND, 15 * NS_PER_SECOND, 60 * NS
 N_HORIZONS = 4
 HORIZON_15 = 2
 HORIZON_60 = 3
-MAX_PENDING = 256
+MAX_PENDING = 4_096
 """Fills of one market that can await their markouts."""
 WINDOW_FILLS = 20
 """Resolved fills over which a markout is averaged."""

@@ -2,22 +2,17 @@
 
 from dataclasses import dataclass, field
 
+from ami_engine.kernels.channels import Channels
 from ami_engine.kernels.features import MarketState, new_market_state
 from ami_engine.kernels.ledger import Account, Position, new_account, new_position
 from ami_engine.kernels.markouts import MarkoutState
 from ami_engine.kernels.orders import Orders, remaining_lots
+from ami_engine.kernels.quality import DataQuality
 from ami_engine.kernels.telemetry import StepWindow, TimeWindow
 from decision_schema.instruments import Instrument
 
 MAX_MARKETS = 256
-MAX_CHANNELS = 16
-"""Channels of one market whose order of arrival is followed apart."""
-
 NONE = -1
-
-
-def _none_array() -> list[int]:
-    return [NONE] * MAX_CHANNELS
 
 
 @dataclass(slots=True)
@@ -30,12 +25,12 @@ class Cell:
         position: Its part of the ledger.
         orders: Own orders whose end is not confirmed.
         markouts: What the mid did after our fills.
-        last_seq: Last sequence number by channel; -1 = none yet.
-        last_stamp_ns: Last time by channel that orders events without a number.
+        channels: The last message of each channel.
         exiting: 1 = the position is being closed.
         session_open: 0 = the venue said that the market does not trade.
         adverse_until_ns: End of the pause after adverse selection.
         min_lots: Least size of an order in lots.
+        quality: What the data were like.
     """
 
     index: int
@@ -43,11 +38,11 @@ class Cell:
     position: Position
     orders: Orders
     markouts: MarkoutState
+    quality: DataQuality
+    channels: Channels
     min_lots: int = 1
     min_notional: float = 0.0
     can_short: int = 1
-    last_seq: list[int] = field(default_factory=_none_array)
-    last_stamp_ns: list[int] = field(default_factory=_none_array)
     exiting: int = 0
     session_open: int = 1
     adverse_until_ns: int = 0
@@ -103,6 +98,8 @@ def new_cell(index: int, instrument: Instrument, sample_ns: int, can_cancel: boo
         position=new_position(instrument),
         orders=Orders(can_cancel=int(can_cancel), can_replace=int(can_replace)),
         markouts=MarkoutState(),
+        quality=DataQuality(),
+        channels=Channels(),
         min_lots=instrument.min_lots,
         min_notional=instrument.min_notional,
         can_short=0 if instrument.short == "no" else 1,

@@ -3,20 +3,36 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
-from ami_engine.config import RunConfig, TraceSection
+from ami_engine.config import ExecutionSection, RunConfig, TraceSection
 from ami_engine.execution.entries import EntryLog
 from ami_engine.execution.order_ids import OrderIds
-from ami_engine.kernels.records import MAX_CHANNELS, MAX_MARKETS, Cell, EngineState, new_cell, new_state
+from ami_engine.kernels.channels import MAX_CHANNELS
+from ami_engine.kernels.records import MAX_MARKETS, Cell, EngineState, new_cell, new_state
 from ami_engine.mdm.decision_engine import DecisionEngine
 from ami_engine.ports import Capabilities
 from decision_schema.events import Event
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument
 from dmc_core.dmc.guards import limits_of
 from dmc_core.dmc.policy_hook import PolicyHook
-from dmc_core.dmc.risk_policy import RiskPolicy
+from dmc_core.dmc.risk_policy import RiskPolicy, market_policy
+
+
+class Rules(NamedTuple):
+    """What the orders of a market go by.
+
+    Args:
+        policy: Limits.
+        limits: The same as a vector.
+        execution: Size, distance and patience of orders.
+    """
+
+    policy: RiskPolicy
+    limits: list[float]
+    execution: ExecutionSection
 
 
 class Engine:
@@ -26,7 +42,7 @@ class Engine:
         run_id: Name of the run.
         run_key: Secret of nobody: the bytes that make its client order ids its own.
         config: What the run was told.
-        policy: Limits of the run.
+        policy: Limits of the account, and of the markets that have none of their own in `config`.
         model: Where proposals come from.
         instruments: By market id; a market that is not among them gets the documented default.
         capabilities: What the broker can do.
@@ -49,7 +65,12 @@ class Engine:
         self.run_key = run_key
         self.config = config
         self.policy = policy
-        self.limits = limits_of(policy)
+        self._account_rules = Rules(policy, limits_of(policy), config.execution)
+        self.market_rules = {
+            section.market_id: Rules(own, limits_of(own), section.execution)
+            for section in config.markets
+            for own in [market_policy(policy, section.guards)]
+        }
         self.policy_hook = policy_hook
         self.model = model
         self.instruments = dict(instruments)
@@ -59,6 +80,7 @@ class Engine:
         self.ids = OrderIds()
         self.entries = EntryLog()
         self._cells: dict[str, Cell] = {}
+        self._rules: list[Rules] = []
         self._channels: dict[str, dict[str, int]] = {}
         self._nowhere = self._make_cell(-1, DEFAULT_INSTRUMENT)
 
@@ -73,9 +95,14 @@ class Engine:
         self._cells[event.market_id] = cell
         self._channels[event.market_id] = {}
         self.market_ids.append(event.market_id)
+        self._rules.append(self.market_rules.get(event.market_id, self._account_rules))
         self.state.cells.append(cell)
         self.state.positions.append(cell.position)
         return cell
+
+    def rules_of(self, cell: Cell) -> Rules:
+        """Give what the orders of a market go by."""
+        return self._rules[cell.index] if cell.index >= 0 else self._account_rules
 
     def known_cell(self, market_id: str) -> Cell | None:
         """Give the market of that name, if it has been seen."""

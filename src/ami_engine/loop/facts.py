@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import sys
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from ami_engine import __version__
 from ami_engine.kernels.markouts import HORIZONS_NS
 from ami_engine.kernels.orders import FREE, OrderSlot
+from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine, what_a_run_is
 from decision_schema import reasons
 from decision_schema.units import NS_PER_SECOND
@@ -44,18 +46,40 @@ def end_state(engine: Engine) -> dict[str, Any]:
         "funding": account.funding,
         "final_equity": account.equity,
         "max_drawdown": account.max_drawdown,
-        "markouts": markouts_of(engine),
+        # Ticks of different size have no average: of several markets each has its own.
+        "markouts": _markouts(state.cells) if len(state.cells) == 1 else {},
+        "markets": markets_of(engine),
+        "data": quality_of(engine),
         "model": engine.model.model_id,
         "model_errors": engine.model.errors,
     }
 
 
-def markouts_of(engine: Engine) -> dict[str, dict[str, float]]:
-    """Average the markouts of all fills by horizon, in ticks; positive = good for us."""
+def markets_of(engine: Engine) -> dict[str, dict[str, Any]]:
+    """Give position, fills, money and markouts (in its own ticks) of each market."""
+    result: dict[str, dict[str, Any]] = {}
+    for market_id, cell in zip(engine.market_ids, engine.state.cells, strict=True):
+        position, instrument = cell.position, engine.instrument(market_id)
+        result[market_id] = {
+            "position": instrument.size(position.lots),
+            "fills": position.n_fills,
+            "bought": instrument.size(position.bought_lots),
+            "sold": instrument.size(position.sold_lots),
+            "realized_pnl": position.realized,
+            "unrealized_pnl": position.unrealized,
+            "fees": position.fees,
+            "funding": position.funding,
+            "markouts": _markouts([cell]),
+        }
+    return result
+
+
+def _markouts(cells: list[Cell]) -> dict[str, dict[str, float]]:
+    """Average the markouts of fills by horizon, in ticks; positive = good for us."""
     result: dict[str, dict[str, float]] = {}
     for horizon, horizon_ns in enumerate(HORIZONS_NS):
-        count = sum(cell.markouts.done[horizon] for cell in engine.state.cells)
-        total = sum(cell.markouts.total[horizon] for cell in engine.state.cells)
+        count = sum(cell.markouts.done[horizon] for cell in cells)
+        total = sum(cell.markouts.total[horizon] for cell in cells)
         if count:
             result[f"{horizon_ns // NS_PER_SECOND}s"] = {"mean_ticks": total / count, "fills": count}
     return result
@@ -91,9 +115,55 @@ def manifest_of(engine: Engine) -> dict[str, Any]:
             ],
             "verdicts": list(VERDICTS),
             "limits": dict(zip(LIMIT_NAMES, limits_of(engine.policy), strict=True)),
+            **_limits_by_market(engine),
         },
         **({"run_key": engine.run_key.hex()} if engine.capabilities.live else {}),
     }
+
+
+def _limits_by_market(engine: Engine) -> dict[str, Any]:
+    """Give the limits of the markets that have their own."""
+    found = {
+        market_id: dict(zip(LIMIT_NAMES, rules.limits, strict=True))
+        for market_id, rules in engine.market_rules.items()
+    }
+    return {"market_limits": found} if found else {}
+
+
+def quality_of(engine: Engine) -> dict[str, dict[str, Any]]:
+    """Give what the data of each market were like."""
+    result: dict[str, dict[str, Any]] = {}
+    for market_id, cell in zip(engine.market_ids, engine.state.cells, strict=True):
+        q, builder = cell.quality, cell.market.builder
+        result[market_id] = {
+            "events": q.events,
+            "seconds": (q.last_ns - q.first_ns) / NS_PER_SECOND,
+            "longest_silence_seconds": q.longest_silence_ns / NS_PER_SECOND,
+            "snapshots": q.snapshots,
+            "changes": q.changes,
+            "quotes": q.quotes,
+            "trades": q.trades,
+            "trades_outside_quote": q.trades_outside,
+            "one_sided": q.one_sided,
+            "halts": q.halts,
+            "gaps": builder.gaps,
+            "resyncs": builder.resyncs,
+            "messages_lost": cell.channels.lost,
+            "late_quotes": builder.late_quotes,
+            "unknown_orders": builder.unknown_orders,
+            "venue_time_back": q.venue_time_back,
+        }
+    return result
+
+
+def peak_memory_mb() -> float | None:
+    """Give the most memory that this process has held, in MB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _digest(value: msgspec.Struct) -> str:

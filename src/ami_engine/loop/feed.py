@@ -1,10 +1,14 @@
-"""How the driver takes events: straight from the source, or from a thread that reads a live one."""
+"""How the driver takes events: from a source, from several merged by time, or from threads."""
 
 import queue
 import threading
-from typing import Any, Final, NamedTuple, Protocol
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
+from ami_engine.loop.receive import receive
 from ami_engine.ports import MarketDataSource
+from decision_schema.events import Event
 
 QUEUE_EVENTS = 10_000
 """Events that may wait for the loop; then the reader waits, nothing is dropped."""
@@ -29,74 +33,143 @@ class _Mark:
 
 
 END: Final = _Mark()
-"""The source has no more events."""
+"""There are no more events."""
 NOTHING: Final = _Mark()
 """No event is there yet."""
+Taken: TypeAlias = Event | Failure | _Mark
+
+
+class Tap(NamedTuple):
+    """One source, and the market of its events that name none."""
+
+    source: MarketDataSource
+    default_market: str
+
+    def ask(self) -> Any:
+        """Give an event as the source yields it, or a Failure or END."""
+        try:
+            raw = self.source.next_event()
+        except Exception as error:  # noqa: BLE001 - user code: a failing source is counted, and asked again
+            return Failure(error)
+        return END if raw is None else raw
+
+    def decode(self, asked: Any) -> Taken:
+        """Turn what the source yields into an event."""
+        if isinstance(asked, Failure | _Mark):
+            return asked
+        return receive(asked, self.default_market, self.source.clock_offset_ns)
 
 
 class Feed(Protocol):
     """What the driver asks for the next input."""
 
-    def take(self) -> Any:
-        """Give an event as the source yields it, or a Failure, END or NOTHING."""
+    def take(self) -> Taken:
+        """Give an event, or a Failure, END or NOTHING."""
 
     def close(self) -> None:
         """Stop taking."""
 
 
 class DirectFeed:
-    """Asks the source when the loop is ready: for recorded and simulated data."""
+    """Asks one source when the loop is ready: for recorded and simulated data."""
 
-    def __init__(self, source: MarketDataSource) -> None:
-        self._source = source
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
 
-    def take(self) -> Any:
-        """Give an event as the source yields it, or a Failure or END."""
-        try:
-            raw = self._source.next_event()
-        except Exception as error:  # noqa: BLE001 - user code: a failing source is counted, and asked again
-            return Failure(error)
-        return END if raw is None else raw
+    def take(self) -> Taken:
+        """Give the next event, or a Failure or END."""
+        return self._tap.decode(self._tap.ask())
 
     def close(self) -> None:
         """Do nothing: there is no thread to stop."""
 
 
-class PumpedFeed:
-    """Reads a live source in a thread into a bounded queue, so that timers and signals never wait for it."""
+class MergedFeed:
+    """Merges several sources of recorded data into one stream, in the order of their stamps.
 
-    def __init__(self, source: MarketDataSource) -> None:
-        self._direct = DirectFeed(source)
+    Of equal stamps the source named first goes first, and the order within a source is never
+    changed. What carries no stamp goes at once. Each source is read two events ahead: an event
+    whose stamp is above that of the next one waits no longer than the next one would, so that one
+    wrong stamp does not hold a source back.
+    """
+
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        self._lanes: list[tuple[Tap, deque[Taken]]] = [(tap, deque()) for tap in taps]
+
+    def take(self) -> Taken:
+        """Give the next event of all, or a Failure or END."""
+        first: deque[Taken] | None = None
+        first_ns = 0
+        for tap, ahead in self._lanes:
+            while len(ahead) < 2 and not (ahead and ahead[-1] is END):
+                taken = tap.decode(tap.ask())
+                if isinstance(taken, Failure):
+                    return taken
+                ahead.append(taken)
+            if ahead[0] is END:
+                continue
+            due_ns = min(_stamp_of(ahead[0]), _stamp_of(ahead[1]))
+            if first is None or due_ns < first_ns:
+                first, first_ns = ahead, due_ns
+        return END if first is None else first.popleft()
+
+    def close(self) -> None:
+        """Do nothing: there is no thread to stop."""
+
+
+_NEVER_NS = 2**63
+
+
+def _stamp_of(taken: Taken) -> int:
+    if not isinstance(taken, Event):
+        return _NEVER_NS
+    return -1 if taken.stamp_ns is None else taken.stamp_ns
+
+
+class PumpedFeed:
+    """Reads live sources in threads into one bounded queue: timers and signals never wait for them."""
+
+    def __init__(self, taps: Sequence[Tap]) -> None:
         self._queue: queue.Queue[Any] = queue.Queue(QUEUE_EVENTS)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._pump, name="mdm-source", daemon=True)
-        self._thread.start()
+        self._running = len(taps)
+        self._threads = [
+            threading.Thread(target=self._pump, args=(tap,), name=f"mdm-source-{number}", daemon=True)
+            for number, tap in enumerate(taps)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def take(self) -> Any:
-        """Give the next event, or NOTHING after a short wait."""
+    def take(self) -> Taken:
+        """Give the next event in the order of arrival, or NOTHING after a short wait."""
         try:
-            item = self._queue.get(timeout=TAKE_SECONDS)
+            tap, item = self._queue.get(timeout=TAKE_SECONDS)
         except queue.Empty:
             return NOTHING
         if isinstance(item, _Escaped):
             raise item.error
-        return item
+        if item is END:
+            self._running -= 1
+            return END if self._running == 0 else NOTHING
+        taken: Taken = tap.decode(item)
+        return taken
 
     def close(self) -> None:
-        """Ask the thread to end; one that hangs in the source is left behind."""
+        """Ask the threads to end; one that hangs in its source is left behind."""
         self._stop.set()
-        self._thread.join(timeout=1.0)
+        for thread in self._threads:
+            thread.join(timeout=1.0)
 
-    def _pump(self) -> None:
+    def _pump(self, tap: Tap) -> None:
         while not self._stop.is_set():
             item: Any
             try:
-                item = self._direct.take()
+                item = tap.ask()
             except BaseException as error:  # noqa: BLE001 - handed to the loop, which raises it
                 item = _Escaped(error)
             while not self._stop.is_set():
                 try:
-                    self._queue.put(item, timeout=TAKE_SECONDS)
+                    self._queue.put((tap, item), timeout=TAKE_SECONDS)
                     break
                 except queue.Full:
                     continue

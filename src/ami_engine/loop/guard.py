@@ -86,8 +86,9 @@ def guard(
 ) -> Verdict:
     """Judge every row on the state, shrink or refuse the plan's orders, and set the latches."""
     state = engine.state
-    context = _context(engine, cell, engine.policy, now_ns)
-    policy, limits = engine.policy, engine.limits
+    own, limits, _ = engine.rules_of(cell)
+    policy = own
+    context = _context(engine, cell, policy, now_ns)
     hook_flags: list[str] = []
     hook_failed = False
     if engine.policy_hook is not None:
@@ -95,7 +96,7 @@ def guard(
             engine.policy_hook, policy, hook_context(cell, context, now_ns)
         )
         state.had_error |= int(hook_failed)
-        if policy is not engine.policy:  # also its windows and costs count
+        if policy is not own:  # also its windows and costs count
             limits = limits_of(policy)
             context = _context(engine, cell, policy, now_ns)
 

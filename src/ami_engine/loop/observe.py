@@ -7,13 +7,12 @@ from ami_engine.kernels.features import accept_book, accept_trade, advance_time,
 from ami_engine.kernels.ledger import mark_position, position_value, value_account
 from ami_engine.kernels.markouts import advance_markouts, refresh_own
 from ami_engine.kernels.orders import follow_queues
+from ami_engine.kernels.quality import count_event
 from ami_engine.kernels.records import Cell
 from ami_engine.kernels.telemetry import record_time
 from ami_engine.loop.engine import Engine
-from decision_schema.events import Event, Funding, Settlement
+from decision_schema.events import HALTS, Event, Funding, Settlement
 from decision_schema.units import UnixNs
-
-_CLOSED = frozenset({"halt", "halted", "closed", "paused", "suspended"})
 
 
 def observe(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> None:
@@ -33,24 +32,22 @@ def _take_event(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Non
     state, market = engine.state, cell.market
     if state.first_ns < 0:
         state.first_ns = now_ns
-    channel = engine.channel_of(event)
-    if event.seq is not None:
-        cell.last_seq[channel] = event.seq
-    stamp = event.stamp_ns
-    if stamp is not None:
-        cell.last_stamp_ns[channel] = max(cell.last_stamp_ns[channel], stamp)
+    count_event(cell.quality, event, market.book, now_ns)
     for trade in event.trades:
         side = 0 if trade.aggressor_side is None else 1 if trade.aggressor_side == "buy" else -1
         accept_trade(market, trade.price, trade.size, side)
     if event.has_book:
         accept_book(market, now_ns if event.ts_ns is None else min(event.ts_ns, now_ns))
+        cell.quality.one_sided += int(market.book.n_bids == 0 or market.book.n_asks == 0)
         follow_queues(cell.orders, market.book, market.tick_num, market.tick_den)
     if event.status is not None:
         status = event.status.lower()
         if status == "reconnected":
             record_time(state.reconnects, now_ns)
         else:
-            cell.session_open = 0 if status in _CLOSED else 1
+            closed = status in HALTS
+            cell.quality.halts += int(closed and cell.session_open == 1)
+            cell.session_open = 0 if closed else 1
     if not engine.capabilities.live:
         _take_corporate(engine, cell, event)
 

@@ -57,7 +57,7 @@ def view_of(engine: Engine, cell: Cell, now_ns: UnixNs) -> View:
     market, position = cell.market, cell.position
     inventory = size_of(position, position.lots)
     open_buy, open_sell = open_sizes(cell)
-    limit = engine.policy.max_abs_inventory
+    limit = engine.rules_of(cell).policy.max_abs_inventory
     orders = []
     for i in range(cell.orders.used):
         order = cell.orders.slots[i]

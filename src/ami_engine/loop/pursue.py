@@ -69,7 +69,7 @@ def pursue(engine: Engine, cell: Cell, verdict: Verdict, plan: Plan, now_ns: Uni
             policy = verdict.policy
             kept = reach_wanted(
                 cell.orders, plan.wanted, now_ns, policy.throttle_refresh_ms * NS_PER_MS,
-                engine.config.execution.min_requote_ticks, intents,
+                engine.rules_of(cell).execution.min_requote_ticks, intents,
             )  # fmt: skip
             if not intents or kept > 1:
                 verdict.flags.append(NAMES[_WHY_KEPT[kept]])
@@ -112,7 +112,7 @@ def _exit(engine: Engine, cell: Cell, now_ns: UnixNs, intents: list[Intent]) -> 
         return
     round_to_grid = floor_steps if lots > 0 else ceil_steps
     ticks = round_to_grid(touch, market.tick_num, market.tick_den)
-    slippage = engine.config.execution.exit_slippage_ticks
+    slippage = engine.rules_of(cell).execution.exit_slippage_ticks
     if lots > 0 and math.isfinite(market.price_min):  # a sale must stay above the least price
         lowest = floor_steps(market.price_min, market.tick_num, market.tick_den) + 1
         slippage = max(0, min(slippage, ticks - lowest))

@@ -2,8 +2,10 @@
 
 import msgspec
 
-from ami_engine.kernels.book import check_book, stage_event
-from ami_engine.kernels.records import NONE, Cell
+from ami_engine.kernels.book_builder import READ_ANYWAY, build
+from ami_engine.kernels.channels import judge_order, note_order
+from ami_engine.kernels.features import MarketState
+from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine
 from ami_engine.security.redaction import redact_secrets
 from decision_schema import reasons
@@ -43,45 +45,60 @@ def storable(raw: object) -> object:
 
 
 def admit(engine: Engine, event: Event, now_ns: UnixNs) -> Event:
-    """Judge whether an event may change the state; a refused one carries why. Changes no market state.
+    """Judge whether an event may change the state; a refused one carries why.
 
     The order is by sequence number in its market and channel, else by our time of receipt, else by
-    the venue's. The merged book is left staged in the market.
+    the venue's. The book builder reads what is in order; the merged book is left staged, the book
+    in use stays as it is.
     """
     if event.bad is not None or event.kind != "market":
         return event
     cell = engine.cell_of(event)
-    code = _refusal(engine, cell, event, now_ns)
+    code = _out_of_line(engine, cell, event, now_ns)
+    if code == reasons.OK:
+        note_order(cell.channels, engine.channel_of(event), event)
+        code = _unusable(cell.market, event)
     if code != reasons.OK:
         return msgspec.structs.replace(event, bad=Bad(NAMES[code]))
     return event
 
 
-def _refusal(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> int:
+def _out_of_line(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> int:
+    """Say why an event does not come in the order of its channel, or has no place in the state."""
     if cell.index < 0:
         return reasons.TOO_MANY_MARKETS
     channel = engine.channel_of(event)
     if channel < 0:
         return reasons.TOO_MANY_CHANNELS
-    last = cell.last_seq[channel]
-    if event.seq is not None and last != NONE:
-        if event.seq == last:
-            return reasons.DUPLICATE_SEQ
-        if event.seq < last:
-            return reasons.OUT_OF_ORDER
-    stamp = event.stamp_ns
-    if event.seq is None and stamp is not None and stamp < cell.last_stamp_ns[channel]:
-        return reasons.OUT_OF_ORDER
+    code = judge_order(cell.channels, channel, event)
+    if code != reasons.OK:
+        return code
     latest = max(event.ts_ns or 0, event.received_ns or 0)
     if latest > now_ns + engine.config.run.max_clock_skew_ms * NS_PER_MS:
         return reasons.FUTURE_EVENT
-    bounds = cell.market
-    for trade in event.trades:
-        if not bounds.price_min < trade.price <= bounds.price_max:
-            return reasons.INVALID_TRADE
-    if event.settlement is not None and not bounds.price_min <= event.settlement <= bounds.price_max:
-        return reasons.INVALID_SETTLEMENT
-    if event.has_book:
-        stage_event(cell.market.book, event, cell.market.staged)
-        return check_book(cell.market.staged, bounds.price_min, bounds.price_max)
     return reasons.OK
+
+
+def _unusable(market: MarketState, event: Event) -> int:
+    """Say why an event in order must not change the market; the book builder has read it."""
+    code = reasons.OK
+    if event.has_book:
+        code = build(market.builder, market.book, event, market.staged, market.price_min, market.price_max)
+    if code != reasons.OK:
+        return code
+    for trade in event.trades:
+        if not market.price_min < trade.price <= market.price_max:
+            return reasons.INVALID_TRADE
+    if event.settlement is not None and not market.price_min <= event.settlement <= market.price_max:
+        return reasons.INVALID_SETTLEMENT
+    return reasons.OK
+
+
+_READ_ANYWAY = frozenset(
+    NAMES[code] for code in (*READ_ANYWAY, reasons.INVALID_TRADE, reasons.INVALID_SETTLEMENT)
+)
+
+
+def is_read(event: Event) -> bool:
+    """Tell whether an event came in order: an admitted one, or one that was read but cannot be used."""
+    return event.bad is None or (event.bad.raw is None and event.bad.reason in _READ_ANYWAY)

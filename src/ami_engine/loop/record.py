@@ -64,7 +64,7 @@ def record(
             "reason_codes": verdict.codes,
             "throttle_refresh_ms": verdict.policy.throttle_refresh_ms,
         },
-        guards=_guards(engine.policy, verdict),
+        guards=_guards(engine.rules_of(cell).policy, verdict),
         intents=[message_record(message) for message in messages],
         state_after=state_record(engine),
     )

@@ -6,10 +6,10 @@ packet, send its messages. What the broker answers is an input of the next packe
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,9 +19,9 @@ from ami_engine.execution.gateway import Gateway, Message
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import CANCELING, SENT, UNKNOWN
 from ami_engine.loop.engine import Engine, run_key
-from ami_engine.loop.facts import end_state, manifest_of, open_orders
-from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, PumpedFeed
-from ami_engine.loop.receive import admit, receive
+from ami_engine.loop.facts import end_state, manifest_of, open_orders, peak_memory_mb
+from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, MergedFeed, PumpedFeed, Taken, Tap
+from ami_engine.loop.receive import admit, is_read, storable
 from ami_engine.loop.record import state_record
 from ami_engine.loop.reports import apply_reports
 from ami_engine.loop.signals import handled_signals
@@ -39,7 +39,7 @@ from dmc_core.dmc.risk_policy import RiskPolicy
 
 _log = logging.getLogger(__name__)
 
-LIVE_TIMER_MS = 1_000
+TIMER_MS = 1_000
 MAX_SOURCE_FAILURES = 5
 """Failures of a source in a row after which the run ends."""
 MAX_TIMERS_IN_GAP = 4_096
@@ -51,11 +51,26 @@ CLOSING_PAUSE_SECONDS = 0.05
 FLUSH_EVERY = 256
 """Packets that a simulated run may hold back from the operating system."""
 
-Progress = Callable[[int, RunSummary], None]
+
+class RunProgress(NamedTuple):
+    """How far a run is.
+
+    Args:
+        events: Events done.
+        fraction: Part of the data read, from 0 to 1; None = not known.
+        summary: Counts so far.
+    """
+
+    events: int
+    fraction: float | None
+    summary: RunSummary
+
+
+Progress = Callable[[RunProgress], None]
 
 
 def run_loop(
-    source: MarketDataSource,
+    source: MarketDataSource | Sequence[MarketDataSource],
     broker: Broker,
     steps: int | None = None,
     dry_run: bool = False,
@@ -71,7 +86,8 @@ def run_loop(
     """Run the decision loop until the source ends, `steps` events are done, or a signal comes.
 
     Args:
-        source: Gives events.
+        source: Gives events; several are merged in the order of their stamps (live ones in the order
+            of arrival).
         broker: Carries out orders.
         steps: Most events of the source; None = all.
         dry_run: Everything but sending orders.
@@ -82,7 +98,7 @@ def run_loop(
         output_dir: Folder that holds the runs; None = that of the config, ``./traces``.
         seed: Seed of every chance; None = that of the config, 0.
         config: All further settings; the arguments above win over it.
-        progress: Called now and then with the number of events done and the summary so far.
+        progress: Called now and then with how far the run is.
 
     Returns:
         The summary, also written to ``summary.json``: ``run_id``, ``run_dir``, ``steps`` (events),
@@ -107,11 +123,19 @@ def run_loop(
             warmup_ms=section.warmup_ms,
             **section.params,
         )
-    if not isinstance(source, MarketDataSource):
-        raise ConfigError(f"source is a {type(source).__name__}: give an instance of a MarketDataSource")
+    sources = list(source) if isinstance(source, Sequence) else [source]
+    if not sources:
+        raise ConfigError("source is an empty list: give at least one MarketDataSource")
+    for given in sources:
+        if not isinstance(given, MarketDataSource):
+            raise ConfigError(f"source is a {type(given).__name__}: give an instance of a MarketDataSource")
+    if len({given.live for given in sources}) > 1:
+        raise ConfigError("some sources are live and some are not: give all of one kind")
+    if len(set(map(id, sources))) < len(sources):
+        raise ConfigError("the same source is given twice: make one instance for each")
     if not isinstance(broker, Broker):
         raise ConfigError(f"broker is a {type(broker).__name__}: give an instance of a Broker")
-    return _Run(source, broker, config, model, load_policy_hook(), progress).run()
+    return _Run(sources, broker, config, model, load_policy_hook(), progress).run()
 
 
 def _settled(
@@ -146,6 +170,20 @@ def _settled(
     )
 
 
+def _asks_for_timers(config: RunConfig) -> bool:
+    """Tell whether a policy pulls orders by time alone, where no event may come."""
+    policies = (config.guards, *(market.guards for market in config.markets))
+    return any(policy.stale_cancel_ms > 0 for policy in policies)
+
+
+def _quality(source: MarketDataSource) -> object:
+    """Give what a source says of its data, as a record can hold it."""
+    try:
+        return storable(dict(source.quality()))
+    except Exception as error:  # noqa: BLE001 - user code: its failure ends no run
+        return {"source": type(source).__name__, "error": type(error).__name__}
+
+
 def _run_id_now() -> str:
     return f"run-{clock.wall_text().replace(':', '')}-{clock.wall_ns() % 10**9:09d}"
 
@@ -155,20 +193,24 @@ class _Run:
 
     def __init__(
         self,
-        source: MarketDataSource,
+        sources: Sequence[MarketDataSource],
         broker: Broker,
         config: RunConfig,
         model: DecisionEngine,
         policy_hook: PolicyHook | None,
         progress: Progress | None,
     ) -> None:
-        self.source, self.broker, self.config, self.progress = source, broker, config, progress
+        self.sources, self.broker, self.config, self.progress = sources, broker, config, progress
+        live = sources[0].live
         self.run_id = config.run.run_id or ""
-        self.clock: clock.EventClock | clock.WallClock = (
-            clock.WallClock() if source.live else clock.EventClock()
-        )
-        instruments = {i.market_id: i for i in (*source.instruments(), *config.instruments)}
-        self.default_market = next(iter(instruments)) if len(instruments) == 1 else "default"
+        self.clock: clock.EventClock | clock.WallClock = clock.WallClock() if live else clock.EventClock()
+        own = [list(source.instruments()) for source in sources]
+        instruments = {i.market_id: i for i in (*(i for found in own for i in found), *config.instruments)}
+        only = next(iter(instruments)) if len(instruments) == 1 else "default"
+        self.taps = [
+            Tap(source, found[0].market_id if len(found) == 1 else only)
+            for source, found in zip(sources, own, strict=True)
+        ]
         capabilities = broker.capabilities()
         if not isinstance(capabilities, Capabilities):
             raise ConfigError(
@@ -189,7 +231,7 @@ class _Run:
         self.summary = RunSummary(dry_run=config.run.dry_run)
         timer_ms = config.run.timer_ms
         if timer_ms is None:
-            timer_ms = LIVE_TIMER_MS if source.live else 0
+            timer_ms = TIMER_MS if live or _asks_for_timers(config) else 0
         self.timer_ns = timer_ms * NS_PER_MS
         self.next_timer_ns: UnixNs = 0
         self.next_query_ns: UnixNs = 0
@@ -214,7 +256,8 @@ class _Run:
         try:
             with handled_signals(self._on_signal):
                 try:
-                    for part in (self.source, self.broker):
+                    parts: list[MarketDataSource | Broker] = [*self.sources, self.broker]
+                    for part in parts:
                         part.open(context)
                         opened.append(part)
                     self._feed()
@@ -236,7 +279,11 @@ class _Run:
     def _feed(self) -> None:
         """Take events until there are no more, enough, or a signal."""
         limit = self.config.run.steps
-        feed: Feed = PumpedFeed(self.source) if self.source.live else DirectFeed(self.source)
+        feed: Feed
+        if self.clock.live:
+            feed = PumpedFeed(self.taps)
+        else:
+            feed = DirectFeed(self.taps[0]) if len(self.taps) == 1 else MergedFeed(self.taps)
         try:
             while not self.ended:
                 if self.signal_name:
@@ -248,41 +295,49 @@ class _Run:
         finally:
             feed.close()
 
-    def _take(self, taken: Any) -> None:
-        if taken is END:
-            self.ended = "exhausted"
-        elif taken is NOTHING:
-            self._timers(self.clock.stamp(Event()), tuple(self.engine.market_ids))
-        elif isinstance(taken, Failure):
-            self._source_failed(taken.error)
-        else:
+    def _take(self, taken: Taken) -> None:
+        if isinstance(taken, Event):
             self.source_failures = 0
             self.events += 1
             self._event(taken)
             if self.progress is not None and self.events % FLUSH_EVERY == 0:
-                self.progress(self.events, self.summary)
+                self.progress(RunProgress(self.events, self._fraction(), self.summary))
+        elif isinstance(taken, Failure):
+            self._source_failed(taken.error)
+        elif taken is END:
+            self.ended = "exhausted"
+        elif taken is NOTHING:
+            self._timers(self.clock.stamp(Event()), tuple(self.engine.market_ids))
+
+    def _fraction(self) -> float | None:
+        """Give the part of the steps or of the data that is done; the larger one ends the run first."""
+        parts = [source.progress() for source in self.sources]
+        known = [part for part in parts if part is not None]
+        read = sum(known) / len(known) if known and len(known) == len(parts) else None
+        if not self.config.run.steps:
+            return read
+        return max(self.events / self.config.run.steps, read or 0.0)
 
     def _source_failed(self, error: Exception) -> None:
         self.source_failures += 1
         kind = type(error).__name__
-        self.summary.source_failures[kind] += 1
-        _log.warning(
-            "source failed (%d in a row): %s: %s", self.source_failures, kind, redact_text(str(error))
-        )
+        words = redact_text(str(error))
+        self.summary.count_source_failure(kind, words)
+        _log.info("source failed (%d in a row): %s: %s", self.source_failures, kind, words)
         self.trace.audit({"kind": "source_failure", "error": kind, "in_a_row": self.source_failures})
         if self.source_failures >= MAX_SOURCE_FAILURES:
             self.ended = f"source_failed:{kind}"
 
-    def _event(self, raw: object) -> None:
+    def _event(self, event: Event) -> None:
         """Take one event through a step; due timers come first."""
         begun_ns = clock.elapsed_ns()
-        event = receive(raw, self.default_market, self.source.clock_offset_ns)
         stamp = self.clock.stamp(event)
         known = tuple(self.engine.market_ids)
         event = admit(self.engine, event, stamp)
-        now_ns = self.clock.settle(event, stamp)
+        in_order = is_read(event)
+        now_ns = self.clock.settle(event, stamp, in_order=in_order)
         self._timers(now_ns, known)
-        if event.bad is None:
+        if in_order:
             self.gateway.on_event(event, now_ns)
         self._step(event, now_ns, begun_ns)
         self._query(now_ns)
@@ -292,9 +347,9 @@ class _Run:
 
         Of a gap with more multiples than MAX_TIMERS_IN_GAP only the first ones and the last come.
         """
-        if self.timer_ns == 0:
+        if self.timer_ns == 0 or now_ns == 0:
             return
-        if not markets:
+        if not markets or self.next_timer_ns == 0:
             self.next_timer_ns = now_ns - now_ns % self.timer_ns + self.timer_ns
             return
         left = MAX_TIMERS_IN_GAP
@@ -383,9 +438,11 @@ class _Run:
             **self.summary.get(),
             "ended": self.ended,
             **(end := end_state(self.engine)),
+            "sources": [_quality(source) for source in self.sources],
             "timing": {
                 "seconds": seconds,
                 "events_per_second": self.events / seconds if seconds > 0.0 else 0.0,
+                "peak_memory_mb": peak_memory_mb(),
             },
             "explanation": self.summary.explain(end["stopped"]),
         }

@@ -50,7 +50,8 @@ def step(engine: Engine, event: Event, reports: Sequence[Report], now_ns: UnixNs
     proposal = propose(engine, cell, event, now_ns)  # the model, or why it is not asked
     plan = Plan()
     if proposal.action is Action.ACT:  # the proposal completed to orders on the grid
-        plan = plan_orders(proposal.params, cell, event.market_id, engine.config.execution, engine.policy)
+        rules = engine.rules_of(cell)
+        plan = plan_orders(proposal.params, cell, event.market_id, rules.execution, rules.policy)
     verdict = guard(
         engine, cell, proposal, plan, remarks, now_ns
     )  # every row; sizes shrink, legs fall, latches close

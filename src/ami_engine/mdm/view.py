@@ -34,7 +34,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         position: Signed, in units.
         average_price: Average cost of the open position; None = flat.
         equity: Of the account.
-        budget_long: Units that may be bought before a limit refuses, everything working filled.
+        budget_long: Units that may be bought within `max_abs_inventory`, everything working filled.
         budget_short: The mirror.
         orders: Working orders in this market.
         last_fill_age_ms: None = no fill yet.

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from ami_engine.kernels import matching
-from ami_engine.kernels.book import Book, check_book, stage_event
+from ami_engine.kernels.book import Book
+from ami_engine.kernels.book_builder import BookBuilder, build
 from ami_engine.kernels.venue import (
     BUY,
     FILL,
@@ -54,6 +55,7 @@ class _Market:
     venue: Venue
     book: Book = field(default_factory=Book)
     staged: Book = field(default_factory=Book)
+    builder: BookBuilder = field(default_factory=BookBuilder)
     placed: list["_Placed | None"] = field(default_factory=lambda: [None] * MAX_VENUE_ORDERS)
 
     def price(self, ticks: Ticks) -> Price:
@@ -114,7 +116,7 @@ class PaperBroker(Broker):
 
     def on_event(self, event: Event, now_ns: UnixNs) -> None:
         """Let the trades of an event meet our orders, then its book."""
-        if event.kind != "market" or event.bad is not None:
+        if event.kind != "market":
             return
         self._now_ns = now_ns
         market = self._markets.get(event.market_id)
@@ -122,10 +124,14 @@ class PaperBroker(Broker):
             market = self._add_market(event.market_id)
         has_book = event.has_book
         if has_book:
-            stage_event(market.book, event, market.staged)
             bounds = market.instrument
-            if check_book(market.staged, bounds.price_min, bounds.price_max) != OK:
+            if (
+                build(market.builder, market.book, event, market.staged, bounds.price_min, bounds.price_max)
+                != OK
+            ):
                 return
+        if event.bad is not None:
+            return
         venue = market.venue
         for trade in event.trades:
             if trade.aggressor_side is None:
@@ -228,11 +234,15 @@ class PaperBroker(Broker):
 
     def _show_book(self, market: _Market, event: Event) -> None:
         book, venue = market.book, market.venue
-        shown = False
-        if not (event.bids is UNSET and event.bid is UNSET and event.bid_depth is UNSET):
+        shown = built = event.deltas is not UNSET or len(event.order_messages) > 0
+        if built or not all(
+            part is UNSET for part in (event.bids, event.bid, event.bid_size, event.bid_depth)
+        ):
             load_side(venue, BUY, book.n_bids, book.bid_prices, book.bid_sizes)
             shown = True
-        if not (event.asks is UNSET and event.ask is UNSET and event.ask_depth is UNSET):
+        if built or not all(
+            part is UNSET for part in (event.asks, event.ask, event.ask_size, event.ask_depth)
+        ):
             load_side(venue, SELL, book.n_asks, book.ask_prices, book.ask_sizes)
             shown = True
         if shown:

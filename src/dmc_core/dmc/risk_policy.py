@@ -49,8 +49,8 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         max_consecutive_losses: Losing closes in a row that start a pause; 0 = off.
         streak_cooldown_ms: Length of that pause.
         ops_cooldown_ms: Pause after operations report trouble; 0 = off.
-        max_429_per_window: Rate-limit answers of the venue in the error window; 0 = off.
-        max_ws_reconnects_per_window: Reconnects of the feed in the error window; 0 = off.
+        max_429_per_window: Rate-limit answers of the venue in `circuit_breaker_window_sec`; 0 = off.
+        max_ws_reconnects_per_window: Reconnects of the feed in `circuit_breaker_window_sec`; 0 = off.
         sigma_5m_max_bps: Five-minute volatility per sample; 0 = off.
         spread_med_5m_max_bps: Five-minute median spread; 0 = off.
         depth_p10_5m_min: Five-minute 10th percentile of depth; 0 = off.
@@ -165,6 +165,38 @@ TIGHTER: dict[str, Tighter] = {
     "staleness_max_5m_ms": "lower_0_off",
 }
 """Which change of a limit lets less through; ``none`` = neither way, so a hook cannot change it."""
+
+
+ACCOUNT_LIMITS = frozenset(
+    {
+        "max_total_exposure_usd",
+        "max_open_orders",
+        "cancel_rate_limit",
+        "cancel_window_ms",
+        "daily_loss_stop_usd",
+        "max_drawdown_stop_usd",
+        "equity_floor_usd",
+        "error_rate_max",
+        "error_window_steps",
+        "circuit_breaker_failures",
+        "circuit_breaker_window_sec",
+        "max_consecutive_losses",
+        "streak_cooldown_ms",
+        "ops_cooldown_ms",
+        "max_429_per_window",
+        "max_ws_reconnects_per_window",
+    }
+)
+"""Limits on what all markets of an account share; the others stand for each market alone."""
+
+
+def market_policy(account: RiskPolicy, market: RiskPolicy) -> RiskPolicy:
+    """Give the policy of one market: its own limits, and the account's where they are shared.
+
+    >>> market_policy(RiskPolicy(daily_loss_stop_usd=9), RiskPolicy(min_depth=0)).daily_loss_stop_usd
+    9
+    """
+    return msgspec.structs.replace(market, **{name: getattr(account, name) for name in ACCOUNT_LIMITS})
 
 
 def is_tighter(field: str, base: float, other: float) -> bool:

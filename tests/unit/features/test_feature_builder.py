@@ -134,7 +134,7 @@ BAD = [
     ({"event": {**BOOK, "ask_depth": -1}}, "event['ask_depth'] is a int: "),
     ({"event": {**BOOK, "ts_ms": "now"}}, "event['ts_ms'] is a str: "),
     ({"event": {"bids": [(0.5, 1.0), (0.6, 1.0)]}}, "event['bids'] is a list: "),
-    ({"event": {"deltas": [("buy", 0.5, 1.0)]}}, "event['deltas'] is a list: "),
+    ({"event": {"deltas": [("buy", 0.5, 1.0)]}}, "event carries changes of a book alone: "),
     ({"event": {"bid": 0.52, "ask": 0.51}}, "event has bid 0.52, ask 0.51"),
     ({"event": {"bid": 0.51, "ask": 0.51}}, "event has bid 0.51, ask 0.51"),
     ({"event": {"bid": -0.1, "ask": 0.51}}, "event has bid -0.1"),

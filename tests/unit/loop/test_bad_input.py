@@ -13,7 +13,8 @@ import pytest
 
 from ami_engine.adapters import Broker, MarketDataSource
 from ami_engine.config import RunConfig, RunSection, config_from_dict
-from ami_engine.kernels.records import MAX_CHANNELS, MAX_MARKETS
+from ami_engine.kernels.channels import MAX_CHANNELS
+from ami_engine.kernels.records import MAX_MARKETS
 from ami_engine.loop.run_loop import MAX_SOURCE_FAILURES, run_loop
 from ami_engine.testing import ListSource, ScriptedBroker, book, read_packets
 from decision_schema.errors import ConfigError, RunExists
@@ -228,7 +229,34 @@ UNUSABLE = {
     "settlement": ({"settlement": {"price": None}}, "invalid_input:settlement"),
     "settlement out of bounds": ({"settlement": 2.0}, "invalid_input:settlement"),
     "status": ({"status": 5}, "invalid_input:status"),
-    "deltas": ({"deltas": [("bid", 0.49, 1)]}, "unsupported_input:deltas"),
+    "instrument": ({"instrument": {"tick_size": "0.1"}}, "unsupported_input:instrument"),
+    "deltas no list": ({"deltas": "buy"}, "invalid_input:deltas"),
+    "delta of two": ({"deltas": [("buy", 0.49)]}, "invalid_input:deltas"),
+    "delta without side": ({"deltas": [(None, 0.49, 1)]}, "invalid_input:deltas"),
+    "delta side": ({"deltas": [("up", 0.49, 1)]}, "invalid_input:deltas"),
+    "delta text": ({"deltas": [("buy", "0.49", 1)]}, "invalid_input:deltas"),
+    "delta nan": ({"deltas": [("buy", 0.49, math.nan)]}, "invalid_input:deltas"),
+    "delta negative": ({"deltas": [("buy", 0.49, -1.0)]}, "invalid_input:deltas"),
+    "deltas too many": ({"deltas": [("buy", 0.49, 1.0)] * 5_001}, "oversize_event:deltas"),
+    "order op": ({"order_messages": [{"op": "eat", "order_id": 1}]}, "invalid_input:order_messages"),
+    "order no dict": ({"order_messages": [7]}, "invalid_input:order_messages"),
+    "order without id": ({"order_messages": [{"op": "delete"}]}, "invalid_input:order_messages"),
+    "order add without side": (
+        {"order_messages": [{"op": "add", "order_id": 1, "price": 0.4, "size": 1.0}]},
+        "invalid_input:order_messages",
+    ),
+    "order add without size": (
+        {"order_messages": [{"op": "add", "order_id": 1, "side": "buy", "price": 0.4}]},
+        "invalid_input:order_messages",
+    ),
+    "order negative": (
+        {"order_messages": [{"op": "reduce", "order_id": 1, "size": -1.0}]},
+        "invalid_input:order_messages",
+    ),
+    "prev_seq": ({"prev_seq": "1"}, "invalid_input:prev_seq"),
+    "book_seq": ({"book_seq": 1.5}, "invalid_input:book_seq"),
+    "bid_size": ({"bid_size": -1.0}, "invalid_input:bid_size"),
+    "defect": ({"defect": "torn_row"}, "defect:torn_row"),
     "huge dict": ({"note": "x" * 40_000}, "oversize_event:extra"),
     "huge nested": ({"note": [{"a": list(range(1_000))}] * 100}, "oversize_event:extra"),
 }
@@ -881,7 +909,7 @@ def test_a_fill_is_a_struct_too(tmp_path):
     assert summary["positions"] == {"M": 1.0}
 
 
-@pytest.mark.parametrize("wrong", [{"bid": math.nan}, {"bid": 0.6}, {"seq": 1}])
+@pytest.mark.parametrize("wrong", [{"bid": math.nan}, {"bid": "0.49"}, {"seq": 1}])
 def test_a_refused_event_moves_no_clock(tmp_path, wrong):
     """A bad event with a stamp a day ahead: what follows is as fresh as before."""
     first = book(ts_ms=T0, seq=1)

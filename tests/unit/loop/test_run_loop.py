@@ -13,7 +13,7 @@ import pytest
 
 from ami_engine.config import RunConfig, RunSection, config_from_dict
 from ami_engine.loop import run_loop as module
-from ami_engine.loop.feed import END, NOTHING, Failure, PumpedFeed
+from ami_engine.loop.feed import END, NOTHING, Failure, PumpedFeed, Tap
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.sim.microstructure_sim import MicrostructureSim
 from ami_engine.sim.paper_broker import PaperBroker
@@ -160,7 +160,7 @@ def test_a_live_source_is_read_in_a_thread_and_stamped_by_the_wall(tmp_path):
     events = [lambda: names.append(threading.current_thread().name) or book() for _ in range(3)]
     summary = run(tmp_path, events, live=True)
     packets = read_packets(tmp_path / "r")
-    assert set(names) == {"mdm-source"}
+    assert set(names) == {"mdm-source-0"}
     assert (summary["ended"], len(packets)) == ("exhausted", 3)
     assert abs(packets[0]["external"]["now_ns"] - time.time_ns()) < 60 * 10**9
 
@@ -205,13 +205,13 @@ def test_a_pump_waits_when_its_queue_is_full_and_drops_nothing(monkeypatch):
     from ami_engine.loop import feed as feed_module
 
     monkeypatch.setattr(feed_module, "QUEUE_EVENTS", 2)
-    feed = PumpedFeed(ListSource([{"n": i} for i in range(20)] + [OSError("x")]))
+    feed = PumpedFeed([Tap(ListSource([{"n": i} for i in range(20)] + [OSError("x")]), "M")])
     taken = []
     while (item := feed.take()) is not END:
         if item is not NOTHING:
             taken.append(item)
     feed.close()
-    assert [item["n"] for item in taken[:-1]] == list(range(20))
+    assert [item.extra["n"] for item in taken[:-1]] == list(range(20))
     assert isinstance(taken[-1], Failure)
 
 
@@ -303,9 +303,11 @@ def test_a_run_that_traded_says_how_much(tmp_path):
 def test_progress_is_told_now_and_then(tmp_path):
     told = []
     run(
-        tmp_path, books(600), progress=lambda events, summary: told.append((events, summary.get()["packets"]))
+        tmp_path,
+        books(600),
+        progress=lambda at: told.append((at.events, at.fraction, at.summary.get()["packets"])),
     )
-    assert told == [(256, 256), (512, 512)]
+    assert told == [(256, None, 256), (512, None, 512)]
 
 
 def test_secrets_of_the_config_are_in_no_file(tmp_path):

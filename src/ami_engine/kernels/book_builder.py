@@ -1,0 +1,423 @@
+"""The book from what a venue sends: snapshots, changes of levels, messages of orders, quotes.
+
+`build` merges one event over what is known and leaves the result staged. The rules, each counted:
+
+- Changes need a snapshot first. Those that come before it wait, and are applied behind it where
+  they are newer; a snapshot without a number is newer than all that came before it.
+- A message that does not follow the last one (``prev_seq``) is a gap: the levels are forgotten
+  until the next snapshot; quotes alone still make a book of one level a side.
+- A quote stands before the levels: those at and beyond its price are hidden. Changes that are at
+  least as new (``book_seq``, else the order of arrival) end it; a quote older than the levels or
+  than the last quote changes nothing. Single prices without a size stand until the next quote or
+  change where levels are known.
+- A message about an order never seen takes only from the sizes that levels told, not from those of
+  orders that are known; and it makes no order: a venue may tell of one that has ended.
+- A crossed or locked book is kept but not used: the next message is merged over it.
+- A mid that jumps by a factor of 100 is used once the next one bears it out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ami_engine.kernels.book import (
+    NAN,
+    Book,
+    check_book,
+    copy_book,
+    merge_scalars,
+    replace_asks,
+    replace_bids,
+)
+from ami_engine.kernels.depth import (
+    ASKS,
+    BIDS,
+    DUST,
+    DepthSide,
+    change_level,
+    copy_side,
+    load_levels,
+    set_level,
+    size_at,
+    write_below,
+)
+from ami_engine.kernels.public_orders import (
+    PublicOrders,
+    add_order,
+    clear_orders,
+    find_order,
+    remove_order,
+)
+from decision_schema.events import UNSET, Event, Level, OrderMessage
+from decision_schema.reasons import (
+    AWAITING_SNAPSHOT,
+    CROSSED_BOOK,
+    GAP,
+    LOCKED_BOOK,
+    OK,
+    PRICE_JUMP,
+    SUPERSEDED,
+)
+
+# What is known of the levels.
+NO_LEVELS = 0
+SYNCED = 1
+AWAITING = 2
+
+MAX_PENDING = 1_000
+"""Messages that wait for a snapshot; beyond them the oldest is forgotten."""
+MAX_PRICE_FACTOR = 100.0
+
+READ_ANYWAY = frozenset((CROSSED_BOOK, LOCKED_BOOK, GAP, AWAITING_SNAPSHOT, SUPERSEDED, PRICE_JUMP))
+"""Reasons of `build`: the event does not change the book that is used, but the builder has read it."""
+
+
+@dataclass(slots=True)
+class BookBuilder:
+    """What is known of a book beyond its best levels.
+
+    Args:
+        status: Whether the levels can be used.
+        seq: State of the book that the levels show; -1 = not numbered.
+        shown_bids: Levels of the last snapshot, not yet in `bids`; likewise `shown_asks`.
+        unread: 1 = they are not.
+        bids: All levels.
+        orders: Orders of everybody, in a feed that tells each.
+        follows_orders: 1 = an order message was applied since the last snapshot.
+        untold_bids: Then, of the sizes in `bids`, those of orders never seen; likewise `untold_asks`.
+        pending: Messages that wait for a snapshot.
+        quoted_bid: 1 = a quote newer than the levels stands before the bids; likewise asks.
+        quote_seq: State of the book that the quote shows; -1 = not numbered.
+        held: 1 = what is staged is crossed, and the next message is merged over it.
+        doubted_mid: Mid of the last event, where it jumped.
+        gaps: Times that messages were lost.
+        resyncs: Snapshots after a gap.
+        late_quotes: Quotes older than the levels.
+        unknown_orders: Messages about orders that were never seen, or were open when they began.
+    """
+
+    status: int = NO_LEVELS
+    seq: int = -1
+    shown_bids: Sequence[Level] = ()
+    shown_asks: Sequence[Level] = ()
+    unread: int = 0
+    bids: DepthSide = field(default_factory=lambda: DepthSide(BIDS))
+    asks: DepthSide = field(default_factory=lambda: DepthSide(ASKS))
+    orders: PublicOrders = field(default_factory=PublicOrders)
+    follows_orders: int = 0
+    untold_bids: DepthSide = field(default_factory=lambda: DepthSide(BIDS))
+    untold_asks: DepthSide = field(default_factory=lambda: DepthSide(ASKS))
+    pending: list[Event] = field(default_factory=list)
+    quoted_bid: int = 0
+    quoted_ask: int = 0
+    bid: float = NAN
+    bid_size: float = NAN
+    ask: float = NAN
+    ask_size: float = NAN
+    quote_seq: int = -1
+    held: int = 0
+    doubted_mid: float = NAN
+    gaps: int = 0
+    resyncs: int = 0
+    late_quotes: int = 0
+    unknown_orders: int = 0
+
+
+def build(
+    builder: BookBuilder, book: Book, event: Event, staged: Book, price_min: float, price_max: float
+) -> int:
+    """Merge an event that carries a part of the book; the result is left in `staged`.
+
+    Args:
+        builder: Moved on by every event in order, also by one whose book cannot be used.
+        book: The last valid book.
+        event: In order on its channel.
+        staged: What `book` becomes where the answer is OK.
+        price_min: Prices must be above it.
+        price_max: Prices must not be above it.
+
+    Returns:
+        OK, or the reason code for which the staged book must not be used.
+
+    >>> builder, book, staged = BookBuilder(), Book(), Book()
+    >>> shown = Event(bids=((0.49, 5.0), (0.48, 9.0)), asks=((0.51, 5.0),), book_seq=10)
+    >>> build(builder, book, shown, staged, 0.0, 1.0) == OK
+    True
+    >>> change = Event(deltas=(("buy", 0.49, 0.0),), seq=11, prev_seq=10)
+    >>> build(builder, staged, change, book, 0.0, 1.0) == OK, book.bid
+    (True, 0.48)
+    >>> lost = Event(deltas=(("buy", 0.47, 1.0),), seq=13, prev_seq=12)
+    >>> build(builder, book, lost, staged, 0.0, 1.0) == GAP
+    True
+    """
+    if builder.held == 0:
+        copy_book(book, staged)
+    code = _levels(builder, event, staged)
+    if code != OK:
+        builder.held = builder.held if code != GAP else 0
+        return code
+    if not event.has_quote or _take_quote(builder, event, staged) or _has_levels(event):
+        merge_scalars(event, staged)
+    code = check_book(staged, price_min, price_max)
+    builder.held = int(code in (CROSSED_BOOK, LOCKED_BOOK))
+    if code == OK:
+        code = _doubt(builder, book.mid, staged.mid, price_max)
+    return code
+
+
+def _has_levels(event: Event) -> bool:
+    return not (event.bids is UNSET and event.asks is UNSET and event.deltas is UNSET) or bool(
+        event.order_messages
+    )
+
+
+def _levels(builder: BookBuilder, event: Event, staged: Book) -> int:
+    """Take what the event says of levels, and show it."""
+    code = OK
+    if event.bids is not UNSET and event.asks is not UNSET:
+        code = _take_snapshot(builder, event, staged)
+    elif event.bids is not UNSET:
+        _read_shown(builder)
+        load_levels(builder.bids, event.bids)
+        if builder.follows_orders == 1:
+            load_levels(builder.untold_bids, event.bids)
+        builder.quoted_bid = 0
+        replace_bids(staged, event.bids)
+    elif event.asks is not UNSET:
+        _read_shown(builder)
+        load_levels(builder.asks, event.asks)
+        if builder.follows_orders == 1:
+            load_levels(builder.untold_asks, event.asks)
+        builder.quoted_ask = 0
+        replace_asks(staged, event.asks)
+    if code == OK and (event.deltas is not UNSET or event.order_messages):
+        code = _follow(builder, event)
+        if code == OK:
+            _show(builder, staged)
+    return code
+
+
+def _take_snapshot(builder: BookBuilder, event: Event, staged: Book) -> int:
+    """Begin anew from all levels, then apply what waited and is newer."""
+    seq = -1 if event.book_seq is None else event.book_seq
+    if builder.status == SYNCED and 1 < seq < builder.seq:
+        return SUPERSEDED
+    builder.resyncs += int(builder.status == AWAITING and builder.gaps > builder.resyncs)
+    builder.status, builder.seq = SYNCED, seq
+    builder.shown_bids = () if event.bids is UNSET else event.bids
+    builder.shown_asks = () if event.asks is UNSET else event.asks
+    builder.unread = 1
+    builder.follows_orders = 0
+    clear_orders(builder.orders)
+    replace_bids(staged, builder.shown_bids)
+    replace_asks(staged, builder.shown_asks)
+    if 0 <= seq <= 1:  # the venue began to number anew
+        builder.quote_seq = -1
+    if seq < 0 or builder.quote_seq <= seq:
+        builder.quoted_bid = builder.quoted_ask = 0
+    pending, builder.pending = builder.pending, []
+    for waiting in pending:
+        if 0 <= seq < _seq_of(waiting):
+            _follow(builder, waiting)
+    if builder.status != SYNCED:
+        return GAP
+    if pending or builder.quoted_bid or builder.quoted_ask:
+        _show(builder, staged)
+    return OK
+
+
+def _seq_of(event: Event) -> int:
+    """Give the state of the book after the changes of an event; -1 = not numbered."""
+    if event.book_seq is not None:
+        return event.book_seq
+    return -1 if event.seq is None else event.seq
+
+
+def _follow(builder: BookBuilder, event: Event) -> int:
+    """Apply changes if they follow the levels at hand."""
+    messages = event.order_messages
+    if _clears(messages):
+        builder.status, builder.seq = SYNCED, -1
+        builder.pending = []
+    if builder.status != SYNCED:
+        builder.status = AWAITING
+        builder.pending.append(event)
+        if len(builder.pending) > MAX_PENDING:
+            del builder.pending[0]
+        return AWAITING_SNAPSHOT
+    seq, before = _seq_of(event), builder.seq
+    if before >= 0 and 0 <= seq <= before:
+        return SUPERSEDED
+    if before >= 0 and event.prev_seq is not None and event.prev_seq > before:
+        builder.status = AWAITING
+        builder.gaps += 1
+        builder.pending = [event]
+        builder.quoted_bid = builder.quoted_ask = 0
+        return GAP
+    _read_shown(builder)
+    if event.deltas is not UNSET:
+        bids, asks = builder.bids, builder.asks
+        for side, price, size in event.deltas:
+            set_level(bids if side == "buy" else asks, price, size)
+        if builder.follows_orders == 1:
+            for side, price, size in event.deltas:
+                set_level(builder.untold_bids if side == "buy" else builder.untold_asks, price, size)
+    if messages and builder.follows_orders == 0:
+        copy_side(builder.bids, builder.untold_bids)
+        copy_side(builder.asks, builder.untold_asks)
+        builder.follows_orders = 1
+    for message in messages:
+        _apply_order(builder, message)
+    if seq >= 0:
+        builder.seq = seq
+    if seq < 0 or seq >= builder.quote_seq:
+        builder.quoted_bid = builder.quoted_ask = 0
+    return OK
+
+
+def _clears(messages: Sequence[OrderMessage]) -> bool:
+    for message in messages:  # noqa: SIM110 - a generator takes four times as long
+        if message.op == "clear":
+            return True
+    return False
+
+
+def _read_shown(builder: BookBuilder) -> None:
+    """Put the levels of the last snapshot into the full book, where the first change needs them."""
+    if builder.unread == 1:
+        load_levels(builder.bids, builder.shown_bids)
+        load_levels(builder.asks, builder.shown_asks)
+        builder.shown_bids = builder.shown_asks = ()
+        builder.unread = 0
+
+
+def _apply_order(builder: BookBuilder, message: OrderMessage) -> None:
+    """Apply one message about one order; of an order never seen, what its price and size tell."""
+    orders = builder.orders
+    if message.op == "clear":
+        builder.bids.count = builder.asks.count = 0
+        builder.untold_bids.count = builder.untold_asks.count = 0
+        clear_orders(orders)
+        return
+    at = find_order(orders, message.order_id)
+    if at >= 0 and message.op != "add":
+        _change_known(builder, at, message)
+        return
+    builder.unknown_orders += int(at >= 0 or message.op != "add")
+    if message.side is None or message.price is None or message.size is None:
+        return
+    is_bid, price, size = message.side == "buy", message.price, message.size
+    depth, untold = (builder.bids, builder.untold_bids) if is_bid else (builder.asks, builder.untold_asks)
+    if message.op != "add":
+        told = min(size, size_at(untold, price))
+        if message.op != "modify":
+            change_level(untold, price, -told)
+            change_level(depth, price, -told)
+        elif told > 0.0 and add_order(orders, message.order_id, 1 if is_bid else -1, price, told):
+            change_level(untold, price, -told)
+        return
+    if at >= 0:  # a number that is open already begins anew
+        change_level(_side_of(builder, at), orders.prices[at], -orders.sizes[at])
+        remove_order(orders, at)
+    if size > 0.0:
+        if not add_order(orders, message.order_id, 1 if is_bid else -1, price, size):
+            change_level(untold, price, size)  # no room: its end will be one of an order never seen
+        change_level(depth, price, size)
+
+
+def _change_known(builder: BookBuilder, at: int, message: OrderMessage) -> None:
+    orders = builder.orders
+    side, price, size = _side_of(builder, at), orders.prices[at], orders.sizes[at]
+    change_level(side, price, -size)
+    if message.op == "modify":
+        price = price if message.price is None else message.price
+        left = size if message.size is None else message.size
+        orders.peaks[at] = left
+    else:
+        left = 0.0 if message.op == "delete" or message.size is None else size - message.size
+    if left <= DUST * orders.peaks[at]:
+        remove_order(orders, at)
+        return
+    change_level(side, price, left)
+    orders.prices[at], orders.sizes[at] = price, left
+
+
+def _side_of(builder: BookBuilder, at: int) -> DepthSide:
+    return builder.bids if builder.orders.sides[at] > 0 else builder.asks
+
+
+def _take_quote(builder: BookBuilder, event: Event, staged: Book) -> bool:
+    """Let a quote stand before the levels; False = they, or another quote, are newer than it."""
+    seq = -1 if event.book_seq is None else event.book_seq
+    if seq >= 0 and (seq < builder.quote_seq or (builder.status == SYNCED and seq <= builder.seq)):
+        builder.late_quotes += 1
+        return False
+    builder.quote_seq = seq
+    if event.bid is not UNSET or event.bid_size is not UNSET:
+        builder.bid = staged.bid if event.bid is UNSET else NAN if event.bid is None else event.bid
+        builder.bid_size = _known_size(event.bid_size)
+        builder.quoted_bid = 1
+    if event.ask is not UNSET or event.ask_size is not UNSET:
+        builder.ask = staged.ask if event.ask is UNSET else NAN if event.ask is None else event.ask
+        builder.ask_size = _known_size(event.ask_size)
+        builder.quoted_ask = 1
+    _show(builder, staged)
+    return True
+
+
+def _known_size(size: object) -> float:
+    return size if isinstance(size, float) else NAN
+
+
+def _show(builder: BookBuilder, staged: Book) -> None:
+    """Write the best levels, the quote before them, into the staged book."""
+    usable = builder.status == SYNCED
+    if usable:
+        _read_shown(builder)
+    if usable or builder.quoted_bid == 1:
+        staged.n_bids, staged.bid_depth = _show_side(
+            builder.bids, usable, builder.quoted_bid, builder.bid, builder.bid_size,
+            staged.bid_prices, staged.bid_sizes,
+        )  # fmt: skip
+        staged.bid = staged.bid_prices[0] if staged.n_bids > 0 else NAN
+    if usable or builder.quoted_ask == 1:
+        staged.n_asks, staged.ask_depth = _show_side(
+            builder.asks, usable, builder.quoted_ask, builder.ask, builder.ask_size,
+            staged.ask_prices, staged.ask_sizes,
+        )  # fmt: skip
+        staged.ask = staged.ask_prices[0] if staged.n_asks > 0 else NAN
+
+
+def _show_side(
+    side: DepthSide,
+    usable: bool,
+    quoted: int,
+    price: float,
+    size: float,
+    prices: list[float],
+    sizes: list[float],
+) -> tuple[int, float]:
+    if quoted == 0:
+        return write_below(side, NAN, prices, sizes, 0)
+    if price != price:  # the quote says that the side is empty
+        return 0, 0.0
+    prices[0], sizes[0] = price, size
+    if not usable:
+        return 1, size
+    count, below = write_below(side, price, prices, sizes, 1)
+    return count, size + below
+
+
+def _doubt(builder: BookBuilder, last: float, mid: float, price_max: float) -> int:
+    """Hold a mid far from the last one, unless the one before it was as far: then it is true.
+
+    Prices with an upper bound, such as those from 0 to 1, may jump as they like.
+    """
+    doubted, builder.doubted_mid = builder.doubted_mid, NAN
+    if price_max < float("inf") or not (last > 0.0 and mid > 0.0) or _near(last, mid) or _near(doubted, mid):
+        return OK
+    builder.doubted_mid = mid
+    return PRICE_JUMP
+
+
+def _near(price: float, other: float) -> bool:
+    return price < other * MAX_PRICE_FACTOR and other < price * MAX_PRICE_FACTOR
