@@ -567,8 +567,8 @@ def test_sizes_that_levels_tell_between_order_messages_are_those_of_orders_never
     market.happen(SNAPSHOT)
     order = {"order_id": 1, "side": "buy", "price": 0.50}
     market.happen({"order_messages": [{**order, "op": "add", "size": 1.0}]})
-    market.happen({"deltas": [("buy", 0.48, 7.0)]})
-    market.happen({"order_messages": [{**order, "op": "delete", "order_id": 7, "price": 0.48, "size": 6.0}]})
+    market.happen({"deltas": [("buy", 0.48, 20.0)]})
+    market.happen({"order_messages": [{**order, "op": "delete", "order_id": 7, "price": 0.48, "size": 19.0}]})
     assert market.book.bid_sizes[:3] == [1.0, 5.0, 1.0]
     market.happen({"bids": [(0.49, 8.0)]})
     market.happen({"order_messages": [{**order, "op": "delete", "order_id": 8, "price": 0.49, "size": 6.0}]})

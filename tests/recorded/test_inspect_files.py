@@ -2,8 +2,8 @@
 
 import pytest
 
-from ami_engine.adapters.inspection import inspect_file
-from ami_engine.adapters.recognise import recognise
+from ami_engine.adapters.inspecting.inspection import inspect_file
+from ami_engine.adapters.inspecting.recognise import recognise
 from decision_schema.errors import MarketDataError
 
 FX, BINANCE, LOBSTER = "fx-eurusd-ticks-201405", "binance-raw-20240808", "lobster-aapl-20120621"

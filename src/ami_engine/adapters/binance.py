@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ami_engine.adapters.binance_messages import (
+from ami_engine.adapters.captured.binance_messages import (
     CHANGES,
     MARK,
     OTHER,
@@ -21,8 +21,8 @@ from ami_engine.adapters.binance_messages import (
     time_of,
     trade_of,
 )
-from ami_engine.adapters.capture_lines import CaptureSource
-from ami_engine.adapters.capture_peek import Message
+from ami_engine.adapters.captured.capture_lines import CaptureSource
+from ami_engine.adapters.captured.capture_peek import Message
 
 _FULLER = {SUMMED_TRADE: TRADE, TOP_LEVELS: CHANGES}
 """Of two streams that tell the same, the one that tells more."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ami_engine.adapters.capture_lines import CaptureSource
-from ami_engine.adapters.capture_peek import ACKNOWLEDGEMENT, NO_MARKET, Message
-from ami_engine.adapters.capture_values import (
+from ami_engine.adapters.captured.capture_lines import CaptureSource
+from ami_engine.adapters.captured.capture_peek import ACKNOWLEDGEMENT, NO_MARKET, Message
+from ami_engine.adapters.captured.capture_values import (
     Unusable,
     best_first,
     levels,

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ami_engine.adapters.csv_shapes import known_shape
-from ami_engine.adapters.first_rows import first_rows
+from ami_engine.adapters.files.first_rows import first_rows
+from ami_engine.adapters.files.rows import RowReader
 from ami_engine.adapters.recorded import Files
-from ami_engine.adapters.rows import RowReader
-from ami_engine.adapters.table_source import SAMPLE_ROWS, TableRow, TableSource
-from ami_engine.adapters.tables import Look, Table
+from ami_engine.adapters.tables.csv_shapes import known_shape
+from ami_engine.adapters.tables.table import Look, Table
+from ami_engine.adapters.tables.table_source import SAMPLE_ROWS, TableRow, TableSource
 from decision_schema.errors import ConfigError, MarketDataError
 
 DELIMITERS = ",;\t"

@@ -7,9 +7,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from ami_engine.adapters.capture_values import Unusable
-from ami_engine.adapters.day_in_name import day_in_name
-from ami_engine.adapters.first_rows import first_rows
+from ami_engine.adapters.captured.capture_values import Unusable
+from ami_engine.adapters.files.day_in_name import day_in_name
+from ami_engine.adapters.files.first_rows import first_rows
+from ami_engine.adapters.files.rows import RowReader
 from ami_engine.adapters.lobster_rows import (
     Levels,
     MessageParts,
@@ -27,8 +28,7 @@ from ami_engine.adapters.recorded import (
     check_file,
     expand_path,
 )
-from ami_engine.adapters.rows import RowReader
-from ami_engine.adapters.stamps import date_of, midnight_reader, zone_of
+from ami_engine.adapters.tables.stamps import date_of, midnight_reader, zone_of
 from decision_schema.errors import ConfigError, MarketDataError
 from decision_schema.units import NS_PER_SECOND
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from ami_engine.adapters.capture_values import Unusable
-from ami_engine.adapters.stamps import StampReader
+from ami_engine.adapters.captured.capture_values import Unusable
+from ami_engine.adapters.tables.stamps import StampReader
 from decision_schema.errors import MarketDataError
 from decision_schema.events import Level
 
@@ -37,7 +37,7 @@ def message_reader(read_time: StampReader, width: int) -> MessageParts:
         Unusable: A cell cannot be used, or there are too few or many; by the function.
 
     >>> from datetime import UTC, date
-    >>> from ami_engine.adapters.stamps import midnight_reader
+    >>> from ami_engine.adapters.tables.stamps import midnight_reader
     >>> parts = message_reader(midnight_reader(date(2012, 6, 21), UTC, 10**9), 6)
     >>> parts("34200.5,5,7,18,5853300,1")["trades"]
     [{'price': 585.33, 'size': 18.0, 'aggressor_side': 'sell'}]

@@ -10,11 +10,11 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from ami_engine.adapters.columns import find_places
 from ami_engine.adapters.recorded import Files
-from ami_engine.adapters.stamp_choice import StampRules
-from ami_engine.adapters.table_source import SAMPLE_ROWS, TableRow, TableSource
-from ami_engine.adapters.tables import Look, Table
+from ami_engine.adapters.tables.columns import find_places
+from ami_engine.adapters.tables.stamp_choice import StampRules
+from ami_engine.adapters.tables.table import Look, Table
+from ami_engine.adapters.tables.table_source import SAMPLE_ROWS, TableRow, TableSource
 from decision_schema.errors import ConfigError, MarketDataError
 
 SLICE_ROWS = 50_000

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ami_engine.adapters.inspected import Inspection
+from ami_engine.adapters.inspecting.inspected import Inspection
 
 MAX_INSTRUMENTS = 20
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ami_engine.adapters.inspected import Inspection
-from ami_engine.adapters.inspection import inspect_file
+from ami_engine.adapters.inspecting.inspected import Inspection
+from ami_engine.adapters.inspecting.inspection import inspect_file
 from ami_engine.cli.config_snippet import snippet_lines
 from ami_engine.cli.data_report import picture_lines, report_lines
 from ami_engine.cli.picture import MAX_WIDTH

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ami_engine.adapters.inspected import ClockFigures, Inspection, MarketFigures
+from ami_engine.adapters.inspecting.inspected import ClockFigures, Inspection, MarketFigures
 from ami_engine.cli.picture import draw
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixNs
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ami_engine.adapters.course import Bucket
-from ami_engine.adapters.inspected import Picture
+from ami_engine.adapters.inspecting.course import Bucket
+from ami_engine.adapters.inspecting.inspected import Picture
 from decision_schema.units import NS_PER_SECOND, Bps, Price, UnixNs
 
 PRICE_ROWS = 10

@@ -52,6 +52,9 @@ from decision_schema.reasons import (
     AWAITING_SNAPSHOT,
     CROSSED_BOOK,
     GAP,
+    INVALID_ASK,
+    INVALID_BID,
+    INVALID_MID,
     LOCKED_BOOK,
     OK,
     PRICE_JUMP,
@@ -67,7 +70,19 @@ MAX_PENDING = 1_000
 """Messages that wait for a snapshot; beyond them the oldest is forgotten."""
 MAX_PRICE_FACTOR = 100.0
 
-READ_ANYWAY = frozenset((CROSSED_BOOK, LOCKED_BOOK, GAP, AWAITING_SNAPSHOT, SUPERSEDED, PRICE_JUMP))
+READ_ANYWAY = frozenset(
+    (
+        INVALID_BID,
+        INVALID_ASK,
+        INVALID_MID,
+        CROSSED_BOOK,
+        LOCKED_BOOK,
+        GAP,
+        AWAITING_SNAPSHOT,
+        SUPERSEDED,
+        PRICE_JUMP,
+    )
+)
 """Reasons of `build`: the event does not change the book that is used, but the builder has read it."""
 
 
@@ -78,6 +93,7 @@ class BookBuilder:
     Args:
         status: Whether the levels can be used.
         seq: State of the book that the levels show; -1 = not numbered.
+        numbered_on: Channel whose own numbers these are; None = those of the book.
         shown_bids: Levels of the last snapshot, not yet in `bids`; likewise `shown_asks`.
         unread: 1 = they are not.
         bids: All levels.
@@ -97,6 +113,7 @@ class BookBuilder:
 
     status: int = NO_LEVELS
     seq: int = -1
+    numbered_on: str | None = None
     shown_bids: Sequence[Level] = ()
     shown_asks: Sequence[Level] = ()
     unread: int = 0
@@ -198,9 +215,11 @@ def _levels(builder: BookBuilder, event: Event, staged: Book) -> int:
 
 def _take_snapshot(builder: BookBuilder, event: Event, staged: Book) -> int:
     """Begin anew from all levels, then apply what waited and is newer."""
-    seq = -1 if event.book_seq is None else event.book_seq
-    if builder.status == SYNCED and 1 < seq < builder.seq:
+    seq = _seq_of(event)
+    own = _numbers_of(event)
+    if builder.status == SYNCED and builder.numbered_on == own and 1 < seq < builder.seq:
         return SUPERSEDED
+    builder.numbered_on = own
     builder.resyncs += int(builder.status == AWAITING and builder.gaps > builder.resyncs)
     builder.status, builder.seq = SYNCED, seq
     builder.shown_bids = () if event.bids is UNSET else event.bids
@@ -212,11 +231,11 @@ def _take_snapshot(builder: BookBuilder, event: Event, staged: Book) -> int:
     replace_asks(staged, builder.shown_asks)
     if 0 <= seq <= 1:  # the venue began to number anew
         builder.quote_seq = -1
-    if seq < 0 or builder.quote_seq <= seq:
+    if seq < 0 or own is not None or builder.quote_seq <= seq:
         builder.quoted_bid = builder.quoted_ask = 0
     pending, builder.pending = builder.pending, []
     for waiting in pending:
-        if 0 <= seq < _seq_of(waiting):
+        if 0 <= seq < _seq_of(waiting) and _same_numbers(builder, waiting):
             _follow(builder, waiting)
     if builder.status != SYNCED:
         return GAP
@@ -232,6 +251,15 @@ def _seq_of(event: Event) -> int:
     return -1 if event.seq is None else event.seq
 
 
+def _same_numbers(builder: BookBuilder, event: Event) -> bool:
+    """Tell whether changes are numbered as the levels are: a channel's own numbers are no other's."""
+    return builder.numbered_on is None or builder.numbered_on == _numbers_of(event)
+
+
+def _numbers_of(event: Event) -> str | None:
+    return None if event.book_seq is not None else event.channel
+
+
 def _follow(builder: BookBuilder, event: Event) -> int:
     """Apply changes if they follow the levels at hand."""
     messages = event.order_messages
@@ -244,7 +272,9 @@ def _follow(builder: BookBuilder, event: Event) -> int:
         if len(builder.pending) > MAX_PENDING:
             del builder.pending[0]
         return AWAITING_SNAPSHOT
-    seq, before = _seq_of(event), builder.seq
+    seq = _seq_of(event)
+    same = _same_numbers(builder, event)
+    before = builder.seq if same else -1
     if before >= 0 and 0 <= seq <= before:
         return SUPERSEDED
     if before >= 0 and event.prev_seq is not None and event.prev_seq > before:
@@ -269,7 +299,9 @@ def _follow(builder: BookBuilder, event: Event) -> int:
         _apply_order(builder, message)
     if seq >= 0:
         builder.seq = seq
-    if seq < 0 or seq >= builder.quote_seq:
+        if not same:
+            builder.numbered_on = _numbers_of(event)
+    if seq < 0 or builder.numbered_on is not None or seq >= builder.quote_seq:
         builder.quoted_bid = builder.quoted_ask = 0
     return OK
 
@@ -348,7 +380,8 @@ def _side_of(builder: BookBuilder, at: int) -> DepthSide:
 def _take_quote(builder: BookBuilder, event: Event, staged: Book) -> bool:
     """Let a quote stand before the levels; False = they, or another quote, are newer than it."""
     seq = -1 if event.book_seq is None else event.book_seq
-    if seq >= 0 and (seq < builder.quote_seq or (builder.status == SYNCED and seq <= builder.seq)):
+    numbered = builder.status == SYNCED and builder.numbered_on is None
+    if seq >= 0 and (seq < builder.quote_seq or (numbered and seq <= builder.seq)):
         builder.late_quotes += 1
         return False
     builder.quote_seq = seq

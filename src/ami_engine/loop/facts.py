@@ -12,6 +12,8 @@ from ami_engine.kernels.markouts import HORIZONS_NS
 from ami_engine.kernels.orders import FREE, OrderSlot
 from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine, what_a_run_is
+from ami_engine.loop.receive import storable
+from ami_engine.ports import MarketDataSource
 from decision_schema import reasons
 from decision_schema.units import NS_PER_SECOND
 from dmc_core.dmc.guards import GUARDS, LIMIT_NAMES, OBSERVED, VERDICTS, limits_of
@@ -154,6 +156,14 @@ def quality_of(engine: Engine) -> dict[str, dict[str, Any]]:
             "venue_time_back": q.venue_time_back,
         }
     return result
+
+
+def quality_of_source(source: MarketDataSource) -> object:
+    """Give what a source says of its data, as a record can hold it."""
+    try:
+        return storable(dict(source.quality()))
+    except Exception as error:  # noqa: BLE001 - user code: its failure ends no run
+        return {"source": type(source).__name__, "error": type(error).__name__}
 
 
 def peak_memory_mb() -> float | None:

@@ -18,10 +18,11 @@ from ami_engine.config import RunConfig
 from ami_engine.execution.gateway import Gateway, Message
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import CANCELING, SENT, UNKNOWN
+from ami_engine.loop.arguments import settled, sources_of, timer_interval_ns
 from ami_engine.loop.engine import Engine, run_key
-from ami_engine.loop.facts import end_state, manifest_of, open_orders, peak_memory_mb
+from ami_engine.loop.facts import end_state, manifest_of, open_orders, peak_memory_mb, quality_of_source
 from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, MergedFeed, PumpedFeed, Taken, Tap
-from ami_engine.loop.receive import admit, is_read, storable
+from ami_engine.loop.receive import admit, is_read
 from ami_engine.loop.record import state_record
 from ami_engine.loop.reports import apply_reports
 from ami_engine.loop.signals import handled_signals
@@ -39,7 +40,6 @@ from dmc_core.dmc.risk_policy import RiskPolicy
 
 _log = logging.getLogger(__name__)
 
-TIMER_MS = 1_000
 MAX_SOURCE_FAILURES = 5
 """Failures of a source in a row after which the run ends."""
 MAX_TIMERS_IN_GAP = 4_096
@@ -113,7 +113,7 @@ def run_loop(
     """
     if config is not None and not isinstance(config, RunConfig):
         raise ConfigError(f"config is a {type(config).__name__}: give a RunConfig, or config_from_dict(...)")
-    config = _settled(config or RunConfig(), steps, dry_run, risk_policy, run_id, output_dir, seed)
+    config = settled(config or RunConfig(), steps, dry_run, risk_policy, run_id, output_dir, seed)
     model = decision_engine
     if not isinstance(model, DecisionEngine):
         section = config.model
@@ -123,69 +123,10 @@ def run_loop(
             warmup_ms=section.warmup_ms,
             **section.params,
         )
-    sources = list(source) if isinstance(source, Sequence) else [source]
-    if not sources:
-        raise ConfigError("source is an empty list: give at least one MarketDataSource")
-    for given in sources:
-        if not isinstance(given, MarketDataSource):
-            raise ConfigError(f"source is a {type(given).__name__}: give an instance of a MarketDataSource")
-    if len({given.live for given in sources}) > 1:
-        raise ConfigError("some sources are live and some are not: give all of one kind")
-    if len(set(map(id, sources))) < len(sources):
-        raise ConfigError("the same source is given twice: make one instance for each")
+    sources = sources_of(source)
     if not isinstance(broker, Broker):
         raise ConfigError(f"broker is a {type(broker).__name__}: give an instance of a Broker")
     return _Run(sources, broker, config, model, load_policy_hook(), progress).run()
-
-
-def _settled(
-    config: RunConfig,
-    steps: int | None,
-    dry_run: bool,
-    risk_policy: RiskPolicy | None,
-    run_id: str | None,
-    output_dir: str | Path | None,
-    seed: int | None,
-) -> RunConfig:
-    """Let the arguments win over the config, and name the run."""
-    run = config.run
-    run = msgspec.structs.replace(
-        run,
-        run_id=_run_id_now()
-        if run_id is None and run.run_id is None
-        else run.run_id
-        if run_id is None
-        else run_id,
-        steps=run.steps if steps is None else steps,
-        dry_run=bool(dry_run or run.dry_run),
-        seed=run.seed if seed is None else seed,
-    )
-    if risk_policy is not None and not isinstance(risk_policy, RiskPolicy):
-        raise ConfigError(f"risk_policy is a {type(risk_policy).__name__}: give a RiskPolicy")
-    trace = config.trace
-    if output_dir is not None:
-        trace = msgspec.structs.replace(trace, output_dir=str(output_dir))
-    return msgspec.structs.replace(
-        config, run=run, trace=trace, guards=config.guards if risk_policy is None else risk_policy
-    )
-
-
-def _asks_for_timers(config: RunConfig) -> bool:
-    """Tell whether a policy pulls orders by time alone, where no event may come."""
-    policies = (config.guards, *(market.guards for market in config.markets))
-    return any(policy.stale_cancel_ms > 0 for policy in policies)
-
-
-def _quality(source: MarketDataSource) -> object:
-    """Give what a source says of its data, as a record can hold it."""
-    try:
-        return storable(dict(source.quality()))
-    except Exception as error:  # noqa: BLE001 - user code: its failure ends no run
-        return {"source": type(source).__name__, "error": type(error).__name__}
-
-
-def _run_id_now() -> str:
-    return f"run-{clock.wall_text().replace(':', '')}-{clock.wall_ns() % 10**9:09d}"
 
 
 class _Run:
@@ -229,10 +170,7 @@ class _Run:
         )
         self.gateway = Gateway(broker, dry_run=config.run.dry_run)
         self.summary = RunSummary(dry_run=config.run.dry_run)
-        timer_ms = config.run.timer_ms
-        if timer_ms is None:
-            timer_ms = TIMER_MS if live or _asks_for_timers(config) else 0
-        self.timer_ns = timer_ms * NS_PER_MS
+        self.timer_ns = timer_interval_ns(config, live=live)
         self.next_timer_ns: UnixNs = 0
         self.next_query_ns: UnixNs = 0
         self.ended = ""
@@ -438,7 +376,7 @@ class _Run:
             **self.summary.get(),
             "ended": self.ended,
             **(end := end_state(self.engine)),
-            "sources": [_quality(source) for source in self.sources],
+            "sources": [quality_of_source(source) for source in self.sources],
             "timing": {
                 "seconds": seconds,
                 "events_per_second": self.events / seconds if seconds > 0.0 else 0.0,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ami_engine.adapters.binance import BinanceSource
-from ami_engine.adapters.capture_peek import ROWS_PEEKED
+from ami_engine.adapters.captured.capture_peek import ROWS_PEEKED
 from ami_engine.ports import RunContext
 from decision_schema.decode_event import decode_event
 from decision_schema.errors import ConfigError, MarketDataError

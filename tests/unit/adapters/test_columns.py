@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_engine.adapters.columns import check_columns, find_places
+from ami_engine.adapters.tables.columns import check_columns, find_places
 from decision_schema.errors import ConfigError, MarketDataError
 
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 import pytest
 
 from ami_engine.adapters import MarketDataSource
-from ami_engine.adapters.clock_survey import ClockSurvey
-from ami_engine.adapters.course import MAX_BUCKETS, Course
-from ami_engine.adapters.grid_seen import GridSeen
-from ami_engine.adapters.inspection import inspect_file
-from ami_engine.adapters.market_in_name import market_in_name
-from ami_engine.adapters.quantiles import Quantiles
+from ami_engine.adapters.files.market_in_name import market_in_name
+from ami_engine.adapters.inspecting.clock_survey import ClockSurvey
+from ami_engine.adapters.inspecting.course import MAX_BUCKETS, Course
+from ami_engine.adapters.inspecting.grid_seen import GridSeen
+from ami_engine.adapters.inspecting.inspection import inspect_file
+from ami_engine.adapters.inspecting.quantiles import Quantiles
 from ami_engine.config import config_from_dict
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.sim.paper_broker import PaperBroker

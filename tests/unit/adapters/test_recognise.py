@@ -11,7 +11,7 @@ import zipfile
 import polars
 import pytest
 
-from ami_engine.adapters.recognise import CAPTURES, SOME_DAY, SOURCES, recognise
+from ami_engine.adapters.inspecting.recognise import CAPTURES, SOME_DAY, SOURCES, recognise
 from ami_engine.assembly import FORMATS
 from decision_schema.errors import MarketDataError
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami_engine.adapters import rows, unpack
-from ami_engine.adapters.rows import RowReader
+from ami_engine.adapters.files import rows, unpack
+from ami_engine.adapters.files.rows import RowReader
 from decision_schema.errors import MarketDataError
 
 TEXT = "".join(f"{i},{i * 37 % 101}.5,name {i * i}\n" for i in range(60)).encode()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_engine.adapters.day_in_name import day_in_name
-from ami_engine.adapters.stamp_choice import StampRules, choose_reader
-from ami_engine.adapters.stamp_patterns import pattern_reader
-from ami_engine.adapters.stamps import (
+from ami_engine.adapters.files.day_in_name import day_in_name
+from ami_engine.adapters.tables.stamp_choice import StampRules, choose_reader
+from ami_engine.adapters.tables.stamp_patterns import pattern_reader
+from ami_engine.adapters.tables.stamps import (
     MAX_NS,
     MIN_NS,
     NS_PER_UNIT,
@@ -148,7 +148,7 @@ def test_settings_that_make_no_sense(make, message):
 
 
 def test_without_a_database_of_zones_the_package_is_named(monkeypatch):
-    monkeypatch.setattr("ami_engine.adapters.stamps.available_timezones", set)
+    monkeypatch.setattr("ami_engine.adapters.tables.stamps.available_timezones", set)
     with pytest.raises(ConfigError) as caught:
         zone_of("No/Where")
     assert (

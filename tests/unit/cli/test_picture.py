@@ -2,8 +2,8 @@
 
 import pytest
 
-from ami_engine.adapters.course import Bucket, Course
-from ami_engine.adapters.inspected import Picture
+from ami_engine.adapters.inspecting.course import Bucket, Course
+from ami_engine.adapters.inspecting.inspected import Picture
 from ami_engine.cli.picture import PRICE_ROWS, SPREAD_ROWS, columns_of, draw
 
 START = 1_723_161_256 * 10**9

@@ -239,3 +239,61 @@ def test_text_order_ids_are_followed(tmp_path):
 
     _, packets = play(tmp_path, [snapshot(), one("add", 2.0), one("reduce", 1.5), one("delete")])
     assert [round(depth, 9) for _, depth in tops(packets)] == [24.0, 26.0, 24.5, 24.0]
+
+
+def test_a_snapshot_numbered_on_the_channel_of_its_changes_shows_a_gap(tmp_path):
+    def on(channel, seq, **parts):
+        return {"channel": channel, "seq": seq, **parts}
+
+    shown = {"bids": [(9.9, 5.0)], "asks": [(10.1, 5.0)]}
+    lost = {"prev_seq": 12, "deltas": [("buy", 9.95, 1.0)]}
+    next_one = {"prev_seq": 13, "deltas": [("buy", 9.95, 2.0)]}
+    _, packets = play(
+        tmp_path / "one", [on("book", 10, **shown), on("book", 13, **lost), on("book", 14, **next_one)]
+    )
+    assert why(packets) == ["", "gap", "awaiting_snapshot"]
+    # numbers of another channel say nothing of it; among themselves they do
+    later = {"prev_seq": 15, "deltas": [("buy", 9.95, 2.0)]}
+    events = [
+        on("rest", 10, **shown),
+        on("book", 13, **lost),
+        on("book", 14, **next_one),
+        on("book", 16, **later),
+    ]
+    _, packets = play(tmp_path / "two", events)
+    assert why(packets) == ["", "", "", "gap"]
+
+
+def test_changes_of_an_event_that_cannot_be_used_are_known_to_the_paper_broker(tmp_path):
+    """A level outside the bounds of the prices, and a trade outside them: the broker's book goes on."""
+    binary = Instrument(market_id="M", kind="binary", tick_size="0.01", lot_size="1")
+
+    def model(features, *, event):
+        if not event.get("extra"):
+            return Proposal(action=Action.HOLD, confidence=0.5)
+        return Proposal(
+            action=Action.ACT, confidence=0.9, params={"orders": [{"side": "buy", "price": 0.55, "size": 2}]}
+        )
+
+    events = [
+        {"bids": [(0.5, 9.0)], "asks": [(0.6, 9.0)], "book_seq": 10},
+        change(11, ("buy", 1.5, 1.0)),
+        change(12, ("buy", 1.5, 0.0)),
+        {**change(13, ("sell", 0.55, 4.0)), "trades": [{"price": 7.0, "size": 1.0}]},
+        change(14, ("sell", 0.6, 1.0)),
+        {"go": True},
+        {},
+    ]
+    events = [{"market_id": "M", "ts_ms": T0 + 10 * i, **event} for i, event in enumerate(events)]
+    config = config_from_dict({"guards": {**POLICY, "max_spread_bps": 1e5}, "run": {"run_id": "r"}})
+    summary = run_loop(
+        ListSource(events, instruments=(binary,)),
+        PaperBroker(),
+        config=config,
+        decision_engine=model,
+        output_dir=tmp_path,
+    )
+    packets = read_packets(summary["run_dir"])
+    assert why(packets) == ["", "invalid_input:bid", "", "invalid_input:trades", "", "", ""]
+    fills = [r for p in packets for r in p["external"]["reports"] if r["type"] == "fill"]
+    assert [(fill["price"], fill["size"]) for fill in fills] == [(0.55, 2.0)]

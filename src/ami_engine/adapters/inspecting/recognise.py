@@ -5,19 +5,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ami_engine.adapters.binance import BinanceSource
-from ami_engine.adapters.capture_lines import CaptureSource
+from ami_engine.adapters.captured.capture_lines import CaptureSource
 from ami_engine.adapters.captures import BybitSource, HyperliquidSource
 from ami_engine.adapters.csv_source import CsvSource
-from ami_engine.adapters.day_in_name import day_in_name
-from ami_engine.adapters.foreign_forms import OWN_SOURCE, foreign_bytes, foreign_rows
+from ami_engine.adapters.files.day_in_name import day_in_name
+from ami_engine.adapters.files.market_in_name import market_in_name
+from ami_engine.adapters.files.rows import HEAD_BYTES, RowReader
+from ami_engine.adapters.files.unpack import Broken, Unpacked, kind_of
+from ami_engine.adapters.inspecting.foreign_forms import OWN_SOURCE, foreign_bytes, foreign_rows
+from ami_engine.adapters.inspecting.lobster_forms import (
+    are_books,
+    are_messages,
+    books_beside,
+    messages_beside,
+)
 from ami_engine.adapters.lobster import LobsterSource
-from ami_engine.adapters.lobster_forms import are_books, are_messages, books_beside, messages_beside
-from ami_engine.adapters.market_in_name import market_in_name
 from ami_engine.adapters.parquet_source import ParquetSource
 from ami_engine.adapters.recorded import RecordedSource, check_file
-from ami_engine.adapters.rows import HEAD_BYTES, RowReader
-from ami_engine.adapters.table_source import TableSource
-from ami_engine.adapters.unpack import Broken, Unpacked, kind_of
+from ami_engine.adapters.tables.table_source import TableSource
 from decision_schema.errors import MarketDataError
 
 SOURCES: dict[str, Callable[..., RecordedSource]] = {

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, tzinfo
 from typing import Literal, TypeAlias
 
-from ami_engine.adapters.stamp_patterns import pattern_reader
-from ami_engine.adapters.stamps import (
+from ami_engine.adapters.tables.stamp_patterns import pattern_reader
+from ami_engine.adapters.tables.stamps import (
     MIN_NS,
     NS_PER_UNIT,
     StampReader,

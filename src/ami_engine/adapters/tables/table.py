@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ami_engine.adapters.capture_values import Unusable
-from ami_engine.adapters.columns import Places, Rows, find_places
-from ami_engine.adapters.row_heads import Cells, RowFunction, RowRules, head_reader
-from ami_engine.adapters.stamp_choice import StampRules, choose_reader
-from ami_engine.adapters.stamps import StampReader
-from ami_engine.adapters.table_rows import row_reader
+from ami_engine.adapters.captured.capture_values import Unusable
+from ami_engine.adapters.tables.columns import Places, Rows, find_places
+from ami_engine.adapters.tables.row_heads import Cells, RowFunction, RowRules, head_reader
+from ami_engine.adapters.tables.stamp_choice import StampRules, choose_reader
+from ami_engine.adapters.tables.stamps import StampReader
+from ami_engine.adapters.tables.table_rows import row_reader
 from decision_schema.errors import MarketDataError
 
 

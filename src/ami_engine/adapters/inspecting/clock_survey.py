@@ -2,8 +2,8 @@
 
 from math import floor
 
-from ami_engine.adapters.inspected import ClockFigures
-from ami_engine.adapters.quantiles import Quantiles
+from ami_engine.adapters.inspecting.inspected import ClockFigures
+from ami_engine.adapters.inspecting.quantiles import Quantiles
 from ami_engine.config import RunSection
 from decision_schema.events import Event
 from decision_schema.units import NS_PER_MS, DurationMs

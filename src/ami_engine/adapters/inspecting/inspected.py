@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ami_engine.adapters.course import Bucket
+from ami_engine.adapters.inspecting.course import Bucket
 from decision_schema.units import Bps, DurationMs, DurationNs, Price, UnixNs
 
 

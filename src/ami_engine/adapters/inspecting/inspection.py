@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ami_engine.adapters.clock_survey import ClockSurvey
-from ami_engine.adapters.data_hints import clock_hints, market_hints, price_hints, time_hints
-from ami_engine.adapters.inspected import Inspection
-from ami_engine.adapters.market_survey import MarketSurvey
-from ami_engine.adapters.recognise import SOME_DAY, SOURCES, Recognised, recognise
+from ami_engine.adapters.inspecting.clock_survey import ClockSurvey
+from ami_engine.adapters.inspecting.data_hints import clock_hints, market_hints, price_hints, time_hints
+from ami_engine.adapters.inspecting.inspected import Inspection
+from ami_engine.adapters.inspecting.market_survey import MarketSurvey
+from ami_engine.adapters.inspecting.recognise import SOME_DAY, SOURCES, Recognised, recognise
 from ami_engine.adapters.recorded import check_file
 from ami_engine.kernels.records import MAX_MARKETS
 from ami_engine.ports import MarketDataSource, RunContext

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ami_engine.adapters.row_heads import Cells
-from ami_engine.adapters.stamp_choice import StampRules
+from ami_engine.adapters.tables.row_heads import Cells
+from ami_engine.adapters.tables.stamp_choice import StampRules
 from decision_schema.errors import MarketDataError
 
 QUOTES = {"ts": 0, "bid": 1, "ask": 2}

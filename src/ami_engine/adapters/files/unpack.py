@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from ami_engine.adapters.zip_member import only_member
+from ami_engine.adapters.files.zip_member import only_member
 from decision_schema.errors import MarketDataError
 
 READ_BYTES = 65_536

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 from typing import Literal, TypeAlias
 
-from ami_engine.adapters.capture_values import Unusable
+from ami_engine.adapters.captured.capture_values import Unusable
 from decision_schema.errors import ConfigError
 from decision_schema.events import Side
 

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from ami_engine.adapters.course import Course
-from ami_engine.adapters.grid_seen import GridSeen
-from ami_engine.adapters.inspected import MarketFigures, Picture, PriceFigures, SpreadFigures
-from ami_engine.adapters.quantiles import Quantiles
+from ami_engine.adapters.inspecting.course import Course
+from ami_engine.adapters.inspecting.grid_seen import GridSeen
+from ami_engine.adapters.inspecting.inspected import MarketFigures, Picture, PriceFigures, SpreadFigures
+from ami_engine.adapters.inspecting.quantiles import Quantiles
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.book_builder import BookBuilder, build
 from ami_engine.kernels.channels import MAX_CHANNELS, Channels, judge_order, note_order

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from ami_engine.adapters.capture_peek import ACKNOWLEDGEMENT, NO_MARKET, Message
-from ami_engine.adapters.capture_values import (
+from ami_engine.adapters.captured.capture_peek import ACKNOWLEDGEMENT, NO_MARKET, Message
+from ami_engine.adapters.captured.capture_values import (
     INFINITY,
     Unusable,
     best_first,

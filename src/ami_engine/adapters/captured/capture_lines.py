@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ami_engine.adapters.capture_peek import (
+from ami_engine.adapters.captured.capture_peek import (
     ACKNOWLEDGEMENT,
     NO_MARKET,
     NO_STAMP,
@@ -20,9 +20,9 @@ from ami_engine.adapters.capture_peek import (
     split_stamp,
     unit_of,
 )
-from ami_engine.adapters.capture_values import MAX_WHOLE, Unusable
+from ami_engine.adapters.captured.capture_values import MAX_WHOLE, Unusable
+from ami_engine.adapters.files.rows import RowReader
 from ami_engine.adapters.recorded import Files, OnDefect, OnRepeat, Opening, RecordedSource
-from ami_engine.adapters.rows import RowReader
 from decision_schema.units import UnixNs
 
 _SHOWN_SYMBOLS = 5

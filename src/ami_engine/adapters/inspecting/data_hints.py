@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from ami_engine.adapters.clock_survey import SKEW_NS
-from ami_engine.adapters.grid_seen import UNITS
-from ami_engine.adapters.inspected import ClockFigures
-from ami_engine.adapters.market_survey import PARTS, MarketSurvey
-from ami_engine.adapters.stamps import MAX_NS, MIN_NS
+from ami_engine.adapters.inspecting.clock_survey import SKEW_NS
+from ami_engine.adapters.inspecting.grid_seen import UNITS
+from ami_engine.adapters.inspecting.inspected import ClockFigures
+from ami_engine.adapters.inspecting.market_survey import PARTS, MarketSurvey
+from ami_engine.adapters.tables.stamps import MAX_NS, MIN_NS
 from decision_schema.reasons import AWAITING_SNAPSHOT, CROSSED_BOOK, NAMES
 from decision_schema.units import NS_PER_DAY, NS_PER_MS, NS_PER_SECOND, UnixNs
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from ami_engine.adapters.capture_values import Unusable
-from ami_engine.adapters.rows import RowReader
+from ami_engine.adapters.captured.capture_values import Unusable
+from ami_engine.adapters.files.rows import RowReader
 from decision_schema.errors import MarketDataError
 
 ACKNOWLEDGEMENT = "acknowledgement"

@@ -7,19 +7,19 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ami_engine.adapters.capture_values import Unusable
-from ami_engine.adapters.cells import check_scale, check_texts
-from ami_engine.adapters.columns import Rows, check_columns
-from ami_engine.adapters.day_in_name import day_in_name
-from ami_engine.adapters.first_look import FIRST_EVENTS, hints_of
-from ami_engine.adapters.message_groups import message_groups
+from ami_engine.adapters.captured.capture_values import Unusable
+from ami_engine.adapters.files.day_in_name import day_in_name
 from ami_engine.adapters.recorded import Files, OnDefect, OnRepeat, Opening, RecordedSource, one_of
-from ami_engine.adapters.row_heads import Cells, RowRules
-from ami_engine.adapters.stamp_choice import StampRules, TimeUnit
-from ami_engine.adapters.stamp_patterns import pattern_reader
-from ami_engine.adapters.stamps import date_of, zone_of
-from ami_engine.adapters.table_rows import ACTIONS
-from ami_engine.adapters.tables import Look, Table, known_parts, table_of
+from ami_engine.adapters.tables.cells import check_scale, check_texts
+from ami_engine.adapters.tables.columns import Rows, check_columns
+from ami_engine.adapters.tables.first_look import FIRST_EVENTS, hints_of
+from ami_engine.adapters.tables.message_groups import message_groups
+from ami_engine.adapters.tables.row_heads import Cells, RowRules
+from ami_engine.adapters.tables.stamp_choice import StampRules, TimeUnit
+from ami_engine.adapters.tables.stamp_patterns import pattern_reader
+from ami_engine.adapters.tables.stamps import date_of, zone_of
+from ami_engine.adapters.tables.table import Look, Table, known_parts, table_of
+from ami_engine.adapters.tables.table_rows import ACTIONS
 from decision_schema.errors import ConfigError
 
 TableRow: TypeAlias = tuple[int, Cells | str, str, bool]

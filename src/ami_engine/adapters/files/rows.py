@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ami_engine.adapters.unpack import Broken, Unpacked
+from ami_engine.adapters.files.unpack import Broken, Unpacked
 from decision_schema.errors import MarketDataError
 
 Flaw: TypeAlias = Literal["", "unterminated", "torn", "oversize", "binary"]

@@ -3,7 +3,7 @@
 import re
 from datetime import date, tzinfo
 
-from ami_engine.adapters.stamps import StampReader, minute_reader, whole_stamp
+from ami_engine.adapters.tables.stamps import StampReader, minute_reader, whole_stamp
 from decision_schema.errors import ConfigError
 from decision_schema.units import UnixNs
 

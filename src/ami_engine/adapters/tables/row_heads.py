@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ami_engine.adapters.capture_values import Unusable
-from ami_engine.adapters.cells import read_whole
-from ami_engine.adapters.columns import Places
-from ami_engine.adapters.stamps import StampReader
+from ami_engine.adapters.captured.capture_values import Unusable
+from ami_engine.adapters.tables.cells import read_whole
+from ami_engine.adapters.tables.columns import Places
+from ami_engine.adapters.tables.stamps import StampReader
 
 Cells: TypeAlias = Sequence[str]
 Row: TypeAlias = dict[str, Any]

@@ -5,10 +5,10 @@
 
 from collections.abc import Callable, Mapping
 
-from ami_engine.adapters.capture_values import Unusable
-from ami_engine.adapters.cells import SIDES, TRUTHS, NumberReader, find, number_reader
-from ami_engine.adapters.columns import Places
-from ami_engine.adapters.row_heads import Cells, Row, RowFunction, RowRules, head_reader
+from ami_engine.adapters.captured.capture_values import Unusable
+from ami_engine.adapters.tables.cells import SIDES, TRUTHS, NumberReader, find, number_reader
+from ami_engine.adapters.tables.columns import Places
+from ami_engine.adapters.tables.row_heads import Cells, Row, RowFunction, RowRules, head_reader
 from decision_schema.events import Level
 
 ACTIONS: Mapping[str, str] = {

@@ -3,7 +3,7 @@
 from itertools import islice
 from pathlib import Path
 
-from ami_engine.adapters.rows import RowReader
+from ami_engine.adapters.files.rows import RowReader
 from decision_schema.errors import MarketDataError
 
 

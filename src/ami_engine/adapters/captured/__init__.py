@@ -1,0 +1,1 @@
+"""Raw captures of messages: what all venues have in common."""

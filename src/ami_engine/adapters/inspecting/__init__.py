@@ -1,0 +1,1 @@
+"""What is in a file: its format, and what its data are like."""

@@ -1,0 +1,1 @@
+"""Tables: columns, cells, times and rows, as CSV and Parquet share them."""

@@ -1,0 +1,145 @@
+"""``mdm backtest`` on files: a run and its summary, and each kind of bad file in one line."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+T = 1_723_161_256_000
+ROWS = "".join(
+    f"{T + 100 * i},{0.49 + 0.001 * (i % 7):.3f},{0.51 + 0.001 * (i % 5):.3f},{20 + i % 3},30\n"
+    for i in range(600)
+)
+QUOTES = "timestamp,bid,ask,bid_size,ask_size\n" + ROWS
+CONFIG = """
+[data]
+source = "csv"
+[data.params]
+files = "{file}"
+market_id = "M"
+{more}
+[[instruments]]
+market_id = "M"
+tick_size = "0.001"
+lot_size = "1"
+"""
+
+
+@pytest.fixture
+def backtest(tmp_path):
+    def call(file, *words, more="", config=CONFIG, env=None):
+        (tmp_path / "run.toml").write_text(config.format(file=file, more=more))
+        return subprocess.run(
+            [sys.executable, "-c", "from ami_engine.cli import main; main()", "backtest", "-c", "run.toml", "--run-id", "r", *words],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+            env={"PATH": "", "HOME": str(tmp_path), **(env or {})},
+        )  # fmt: skip
+
+    return call
+
+
+def summary_of(tmp_path):
+    return json.loads(Path(tmp_path, "traces", "r", "summary.json").read_text())
+
+
+def test_a_file_runs_and_the_summary_says_what_the_data_were_like(backtest, tmp_path):
+    (tmp_path / "q.csv").write_text(QUOTES)
+    done = backtest("q.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in (
+        "events      600 in",
+        "data        M: 59.9 s",
+        "quotes 600",
+        "files       q.csv: 600 rows",
+        "orders",
+    ):
+        assert words in done.stdout
+    manifest = json.loads(Path(tmp_path, "traces", "r", "manifest.json").read_text())
+    assert manifest["config"]["run"]["mode"] == "backtest"
+
+
+def test_the_folder_of_the_data_comes_from_the_environment_and_stands_in_no_record(backtest, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "q.csv").write_text(QUOTES)
+    done = backtest(
+        "${{DATA}}/q.csv".replace("{{", "{").replace("}}", "}"), "--json", env={"DATA": str(tmp_path / "far")}
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 600
+    assert str(tmp_path / "far") not in Path(tmp_path, "traces", "r", "manifest.json").read_text()
+
+
+def test_a_packed_file_that_is_cut_keeps_what_came_before_and_ends_with_2(backtest, tmp_path):
+    (tmp_path / "q.csv.gz").write_bytes(gzip.compress(QUOTES.encode(), mtime=0)[:-400])
+    done = backtest("q.csv.gz")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("mdm: q.csv.gz: row ")
+    assert "the gzip stream is cut" in done.stderr
+    assert "download the file again" in done.stderr
+    kept = summary_of(tmp_path)
+    assert 0 < kept["steps"] < 600
+    assert kept["ended"] == "exhausted"
+    assert f"events      {kept['steps']}" in done.stdout
+
+
+def test_a_torn_last_line_holds_and_the_rest_is_used(backtest, tmp_path):
+    (tmp_path / "q.csv").write_text(QUOTES[:-20])
+    assert backtest("q.csv", "--json").returncode == 0
+    kept = summary_of(tmp_path)
+    assert kept["bad_inputs"] == {"defect:torn_row": 1}
+    assert kept["sources"][0]["defects"] == {"torn_row": 1}
+
+
+def test_defects_stop_the_data_where_the_policy_says_so(backtest, tmp_path):
+    (tmp_path / "q.csv").write_text(QUOTES.replace(",0.512,", ",x,", 1))
+    done = backtest("q.csv", more='defects = "stop"')
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "q.csv: row " in done.stderr
+    assert "bad_number:ask" in done.stderr
+
+
+BAD = {
+    "missing": (None, "", "does not exist"),
+    "empty": ("", "", "is empty: it holds no row"),
+    "wrong columns": (QUOTES, 'columns = {{ ts = "timestamp", bid = "bidd", ask = "ask" }}', "has no column 'bidd' for bid"),
+    "microseconds as milliseconds": (QUOTES.replace(str(T)[:8], str(T)[:8] + "000"), 'time_unit = "ms"', "looks like microseconds: set time_unit = 'us'"),
+    "another format": ('{"op":"mcm","pt":1}\n', "", "q.csv"),
+    "unknown parameter": (QUOTES, 'file = "x"', "does not take these params"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_one_line_before_anything_ran(backtest, tmp_path, name):
+    text, more, words = BAD[name]
+    if text is not None:
+        (tmp_path / "q.csv").write_text(text)
+    done = backtest("q.csv", more=more.replace("{{", "{").replace("}}", "}"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("mdm: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert not (tmp_path / "traces").exists()
+
+
+def test_prices_scaled_by_ten_thousand_give_a_hint(backtest, tmp_path):
+    rows = "".join(f"{T + 100 * i},5853300,5859400\n" for i in range(50))
+    (tmp_path / "q.csv").write_text("timestamp,bid,ask\n" + rows)
+    done = backtest("q.csv")
+    assert done.returncode == 0
+    assert "hint        prices look scaled by 10,000: set price_scale = 0.0001" in done.stdout
+
+
+def test_a_format_that_is_misspelt_and_a_live_mode_are_refused(backtest, tmp_path):
+    (tmp_path / "q.csv").write_text(QUOTES)
+    done = backtest("q.csv", config=CONFIG.replace('"csv"', '"cvs"'))
+    assert (done.returncode, "did you mean 'csv'?" in done.stderr) == (2, True)
+    done = backtest("q.csv", "--set", "run.mode=live")
+    assert (done.returncode, "mdm backtest runs 'backtest'" in done.stderr) == (2, True)
+    done = backtest("q.csv", "--set", "data.sources=[{source='csv'}]")
+    assert (done.returncode, "not both" in done.stderr) == (2, True)
