@@ -52,6 +52,7 @@ class BookOracle:
     kept: View | None = None
     status: str = "no levels"
     number: int | None = None
+    numbers: str | None = None  # whose: a channel's own; None = the book's
     levels: dict[str, dict[float, Fraction]] = field(default_factory=lambda: {"buy": {}, "sell": {}})
     untold: dict[str, dict[float, Fraction]] = field(default_factory=lambda: {"buy": {}, "sell": {}})
     orders: dict[int, tuple[str, float, Fraction]] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class BookOracle:
         default_factory=lambda: {"buy": None, "sell": None}
     )
     quote_number: int | None = None
+    channel: str | None = None
     doubted: float | None = None
     gaps: int = 0
     resyncs: int = 0
@@ -99,6 +101,7 @@ class BookOracle:
             self._load(side, told[side])
             self.quotes[side] = None
             view.put(side, best_first(self.levels[side], side))
+            self._pass_by(event)
         if "deltas" in event or "order_messages" in event:
             reason = self._follow(event)
             if reason != "ok":
@@ -111,27 +114,23 @@ class BookOracle:
         self.levels[side], self.untold[side] = dict(sizes), dict(sizes)
 
     def _begin(self, event: dict[str, Any], told: dict[str, list[tuple[float, float]]]) -> str:
-        number = event.get("book_seq")
+        number, numbers = number_of(event), numbers_of(event)
         anew = number in (0, 1)
-        if (
-            self.status == "synced"
-            and None not in (number, self.number)
-            and number < self.number
-            and not anew
-        ):
+        known = self.status == "synced" and self.numbers == numbers and None not in (number, self.number)
+        if known and number < self.number and not anew:
             return "superseded"
         if self.status == "awaiting" and self.gaps > self.resyncs:
             self.resyncs += 1
-        self.status, self.number, self.orders = "synced", number, {}
+        self.status, self.number, self.numbers, self.orders = "synced", number, numbers, {}
         for side in SIDES:
             self._load(side, told[side])
         if anew:
             self.quote_number = None
-        if number is None or self.quote_number is None or self.quote_number <= number:
-            self.quotes = {"buy": None, "sell": None}
+        self._end_quotes(number, numbers)
         waiting, self.waiting = self.waiting, []
         for late in waiting:
-            if number is not None and number_of(late) is not None and number_of(late) > number:
+            later = number is not None and number_of(late) is not None and number_of(late) > number
+            if later and self._is_alike(late):
                 self._follow(late)
         return "ok" if self.status == "synced" else "gap"
 
@@ -143,8 +142,8 @@ class BookOracle:
             self.status = "awaiting"
             self.waiting = [*self.waiting, event][-WAITING_KEPT:]
             return "awaiting_snapshot"
-        number, before = number_of(event), event.get("prev_seq")
-        if self.number is not None:
+        number, before, alike = number_of(event), event.get("prev_seq"), self._is_alike(event)
+        if self.number is not None and alike:
             if number is not None and number <= self.number:
                 return "superseded"
             if before is not None and before > self.number:
@@ -157,10 +156,27 @@ class BookOracle:
         for message in messages:
             self._order(message)
         if number is not None:
-            self.number = number
-        if number is None or self.quote_number is None or number >= self.quote_number:
-            self.quotes = {"buy": None, "sell": None}
+            self.number, self.channel = number, event.get("channel", "")
+            self.numbers = self.numbers if alike else numbers_of(event)
+        self._end_quotes(number, self.numbers)
         return "ok"
+
+    def _pass_by(self, event: dict[str, Any]) -> None:
+        """Count a message without changes where the changes are numbered with it."""
+        number, before = number_of(event), event.get("prev_seq")
+        if self.status != "synced" or None in (number, self.number) or self.channel != event.get("channel", ""):
+            return
+        if self._is_alike(event) and number > self.number and (before is None or before <= self.number):
+            self.number = number
+
+    def _is_alike(self, event: dict[str, Any]) -> bool:
+        """Whether the numbers of an event can be compared with those of the levels."""
+        return self.numbers is None or self.numbers == numbers_of(event)
+
+    def _end_quotes(self, number: int | None, numbers: str | None) -> None:
+        """End quotes that are not newer; they bear numbers of the book, or none."""
+        if number is None or numbers is not None or self.quote_number is None or self.quote_number <= number:
+            self.quotes = {"buy": None, "sell": None}
 
     # ------------------------------------------------------------ orders
 
@@ -217,7 +233,12 @@ class BookOracle:
         number = event.get("book_seq")
         if number is not None and (
             (self.quote_number is not None and number < self.quote_number)
-            or (self.status == "synced" and self.number is not None and number <= self.number)
+            or (
+                self.status == "synced"
+                and self.numbers is None
+                and self.number is not None
+                and number <= self.number
+            )
         ):
             self.late_quotes += 1
             return False
@@ -225,7 +246,8 @@ class BookOracle:
         for side in SIDES:
             price, size = NAMES[side], f"{NAMES[side]}_size"
             if price in event or size in event:
-                self.quotes[side] = (event.get(price, view.best(side)), exact(event.get(size)))
+                told = exact(event.get(size))
+                self.quotes[side] = (None if told == 0 else event.get(price, view.best(side)), told)
         self._show(view)
         return True
 
@@ -235,7 +257,7 @@ class BookOracle:
             levels = best_first(self.levels[side], side) if self.status == "synced" else []
             if quote is None and self.status == "synced":
                 view.put(side, levels)
-            elif quote is not None and quote[0] is None:
+            elif (quote is None and self.status == "awaiting" and self.gaps) or (quote is not None and quote[0] is None):
                 view.put(side, [])
             elif quote is not None:
                 worse = [level for level in levels if is_worse(level[0], quote[0], side)]
@@ -292,6 +314,11 @@ class BookOracle:
             return "ok"
         self.doubted = view.mid
         return "price_jump"
+
+
+def numbers_of(event: dict[str, Any]) -> str | None:
+    """Whose numbers an event bears: those of its channel, or None = those of the book."""
+    return None if "book_seq" in event or "seq" not in event else event.get("channel", "")
 
 
 def number_of(event: dict[str, Any]) -> int | None:

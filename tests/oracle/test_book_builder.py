@@ -95,9 +95,9 @@ LADDERS = st.tuples(
     st.sampled_from([0, 0, 0, 25]),
     st.sampled_from([1, 1, 1, 1, 1_000]),
 )
-LEVEL_NUMBERS = st.sampled_from(["none", "now", "now", "now", "ahead", "behind", "anew"])
+LEVEL_NUMBERS = st.sampled_from(["none", "now", "now", "now", "ahead", "behind", "anew", "own", "own behind"])
 CHANGE_NUMBERS = st.sampled_from(
-    ["next"] * 6 + ["none", "bare", "lost", "late", "again", "overlap", "of book"]
+    ["next"] * 6 + ["none", "bare", "lost", "late", "again", "overlap", "of book", "other"]
 )
 QUOTE_NUMBERS = st.sampled_from(["none", "none", "now", "ahead", "far ahead", "behind"])
 SNAPSHOTS = st.tuples(st.just("snapshot"), LEVEL_NUMBERS, LADDERS, LADDERS)
@@ -171,6 +171,8 @@ class Writer:
         event = {"bids": self._ladder(102, -1, bids), "asks": self._ladder(99, 1, asks)}
         if number == "anew":
             self.number = 1
+        if number.startswith("own"):  # numbered as the changes are, on their channel
+            return event | {"channel": "changes", "seq": max(0, self.number - 2 * (number == "own behind"))}
         move = {"none": None, "now": 0, "anew": 0, "ahead": 3, "behind": -2}[number]
         return event if move is None else event | {"book_seq": max(0, self.number + move)}
 
@@ -178,6 +180,11 @@ class Writer:
         return {name: self._ladder(*((101, -1) if name == "bids" else (100, 1)), ladder)}
 
     def _change_numbers(self, number: str) -> dict:
+        if number == "other":
+            return {"channel": "other changes", "seq": self.number + 1, "prev_seq": self.number + 1}
+        return {"channel": "changes"} | self._own_numbers(number)
+
+    def _own_numbers(self, number: str) -> dict:
         before = self.number
         if number == "none":
             return {}
@@ -230,7 +237,7 @@ def replay(drawn: list[tuple], unit: int, bounds: tuple[float, float]) -> None:
     market, swapping = Market(*bounds), SwappingMarket(*bounds)
     for words in drawn:
         event = writer.write(words)
-        if not event or set(event) == {"book_seq"}:
+        if not set(event) - {"channel", "book_seq"}:
             continue
         expected = oracle.happen(event)
         assert (market.happen(event), swapping.happen(event)) == (expected, expected), event
@@ -518,6 +525,26 @@ def test_a_venue_that_numbers_anew_is_followed_by_quotes_and_changes():
     assert market.happen(delta(3, ("buy", 0.48, 1.0), before=1)) == "ok"
     assert top_of(market) == (0.49, 5.0, 0.51, 5.0)
     assert market.builder.late_quotes == 0
+
+
+def test_a_snapshot_in_the_channel_of_the_changes_shows_a_message_lost_behind_it():
+    market = Market()
+    own = {"channel": "book"}
+    market.happen({**SNAPSHOT, **own, "seq": 10})
+    assert market.happen({**delta(12, ("buy", 0.50, 1.0)), **own}) == "gap"
+    market.happen({**SNAPSHOT, **own, "seq": 13})
+    assert market.happen({**delta(14, ("buy", 0.50, 1.0)), **own}) == "ok"
+    assert market.book.bid == 0.50
+
+
+def test_changes_with_numbers_of_their_own_end_a_quote_whatever_its_number():
+    market = Market()
+    own = {"channel": "book"}
+    market.happen({**SNAPSHOT, **own, "seq": 10})
+    market.happen({"bid": 0.47, "bid_size": 1.0, "ask": 0.53, "ask_size": 1.0, "book_seq": 5_000})
+    assert top_of(market) == (0.47, 1.0, 0.53, 1.0)
+    assert market.happen({**delta(11, ("buy", 0.48, 1.0)), **own}) == "ok"
+    assert top_of(market) == (0.49, 5.0, 0.51, 5.0)
 
 
 def test_the_end_of_an_order_never_seen_takes_nothing_from_orders_that_are_known():

@@ -94,6 +94,7 @@ class BookBuilder:
         status: Whether the levels can be used.
         seq: State of the book that the levels show; -1 = not numbered.
         numbered_on: Channel whose own numbers these are; None = those of the book.
+        changes_on: Channel of the last numbered change.
         shown_bids: Levels of the last snapshot, not yet in `bids`; likewise `shown_asks`.
         unread: 1 = they are not.
         bids: All levels.
@@ -114,6 +115,7 @@ class BookBuilder:
     status: int = NO_LEVELS
     seq: int = -1
     numbered_on: str | None = None
+    changes_on: str | None = None
     shown_bids: Sequence[Level] = ()
     shown_asks: Sequence[Level] = ()
     unread: int = 0
@@ -199,6 +201,7 @@ def _levels(builder: BookBuilder, event: Event, staged: Book) -> int:
             load_levels(builder.untold_bids, event.bids)
         builder.quoted_bid = 0
         replace_bids(staged, event.bids)
+        pass_by(builder, event)
     elif event.asks is not UNSET:
         _read_shown(builder)
         load_levels(builder.asks, event.asks)
@@ -206,6 +209,7 @@ def _levels(builder: BookBuilder, event: Event, staged: Book) -> int:
             load_levels(builder.untold_asks, event.asks)
         builder.quoted_ask = 0
         replace_asks(staged, event.asks)
+        pass_by(builder, event)
     if code == OK and (event.deltas is not UNSET or event.order_messages):
         code = _follow(builder, event)
         if code == OK:
@@ -257,7 +261,20 @@ def _same_numbers(builder: BookBuilder, event: Event) -> bool:
 
 
 def _numbers_of(event: Event) -> str | None:
-    return None if event.book_seq is not None else event.channel
+    return None if event.book_seq is not None or event.seq is None else event.channel
+
+
+def pass_by(builder: BookBuilder, event: Event) -> None:
+    """Count a message that changes no level, where the changes are numbered with it.
+
+    Without it the next change would seem to follow a lost one.
+    """
+    if builder.status != SYNCED or event.channel != builder.changes_on or builder.changes_on is None:
+        return
+    seq = _seq_of(event)
+    follows = event.prev_seq is None or event.prev_seq <= builder.seq
+    if follows and seq > builder.seq >= 0 and _same_numbers(builder, event):
+        builder.seq = seq
 
 
 def _follow(builder: BookBuilder, event: Event) -> int:
@@ -301,6 +318,7 @@ def _follow(builder: BookBuilder, event: Event) -> int:
         builder.seq = seq
         if not same:
             builder.numbered_on = _numbers_of(event)
+        builder.changes_on = event.channel
     if seq < 0 or builder.numbered_on is not None or seq >= builder.quote_seq:
         builder.quoted_bid = builder.quoted_ask = 0
     return OK
@@ -388,10 +406,14 @@ def _take_quote(builder: BookBuilder, event: Event, staged: Book) -> bool:
     if event.bid is not UNSET or event.bid_size is not UNSET:
         builder.bid = staged.bid if event.bid is UNSET else NAN if event.bid is None else event.bid
         builder.bid_size = _known_size(event.bid_size)
+        if builder.bid_size == 0.0:
+            builder.bid = NAN
         builder.quoted_bid = 1
     if event.ask is not UNSET or event.ask_size is not UNSET:
         builder.ask = staged.ask if event.ask is UNSET else NAN if event.ask is None else event.ask
         builder.ask_size = _known_size(event.ask_size)
+        if builder.ask_size == 0.0:
+            builder.ask = NAN
         builder.quoted_ask = 1
     _show(builder, staged)
     return True
@@ -404,6 +426,7 @@ def _known_size(size: object) -> float:
 def _show(builder: BookBuilder, staged: Book) -> None:
     """Write the best levels, the quote before them, into the staged book."""
     usable = builder.status == SYNCED
+    lost = builder.status == AWAITING and builder.gaps > 0  # a side that no quote tells is not known
     if usable:
         _read_shown(builder)
     if usable or builder.quoted_bid == 1:
@@ -412,12 +435,16 @@ def _show(builder: BookBuilder, staged: Book) -> None:
             staged.bid_prices, staged.bid_sizes,
         )  # fmt: skip
         staged.bid = staged.bid_prices[0] if staged.n_bids > 0 else NAN
+    elif lost:
+        staged.n_bids, staged.bid_depth, staged.bid = 0, 0.0, NAN
     if usable or builder.quoted_ask == 1:
         staged.n_asks, staged.ask_depth = _show_side(
             builder.asks, usable, builder.quoted_ask, builder.ask, builder.ask_size,
             staged.ask_prices, staged.ask_sizes,
         )  # fmt: skip
         staged.ask = staged.ask_prices[0] if staged.n_asks > 0 else NAN
+    elif lost:
+        staged.n_asks, staged.ask_depth, staged.ask = 0, 0.0, NAN
 
 
 def _show_side(

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ami_engine.kernels.book_builder import READ_ANYWAY, build
+from ami_engine.kernels.book_builder import READ_ANYWAY, build, pass_by
 from ami_engine.kernels.channels import judge_order, note_order
 from ami_engine.kernels.features import MarketState
 from ami_engine.kernels.records import Cell
@@ -82,7 +82,9 @@ def _out_of_line(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> in
 def _unusable(market: MarketState, event: Event) -> int:
     """Say why an event in order must not change the market; the book builder has read it."""
     code = reasons.OK
-    if event.has_book:
+    if not event.has_book:
+        pass_by(market.builder, event)
+    else:
         code = build(market.builder, market.book, event, market.staged, market.price_min, market.price_max)
     if code != reasons.OK:
         return code

@@ -12,7 +12,7 @@ import msgspec
 
 from ami_engine.kernels import matching
 from ami_engine.kernels.book import Book
-from ami_engine.kernels.book_builder import BookBuilder, build
+from ami_engine.kernels.book_builder import BookBuilder, build, pass_by
 from ami_engine.kernels.venue import (
     BUY,
     FILL,
@@ -130,6 +130,8 @@ class PaperBroker(Broker):
                 != OK
             ):
                 return
+        else:
+            pass_by(market.builder, event)
         if event.bad is not None:
             return
         venue = market.venue

@@ -297,3 +297,38 @@ def test_changes_of_an_event_that_cannot_be_used_are_known_to_the_paper_broker(t
     assert why(packets) == ["", "invalid_input:bid", "", "invalid_input:trades", "", "", ""]
     fills = [r for p in packets for r in p["external"]["reports"] if r["type"] == "fill"]
     assert [(fill["price"], fill["size"]) for fill in fills] == [(0.55, 2.0)]
+
+
+def test_a_message_without_changes_among_the_changes_is_no_gap(tmp_path):
+    def numbered(seq, **parts):
+        return {"channel": "feed", "seq": seq, "prev_seq": seq - 1, **parts}
+
+    trade = {"trades": [{"price": 10.1, "size": 1.0, "aggressor_side": "buy"}]}
+    events = [
+        numbered(10, bids=[(9.9, 5.0)], asks=[(10.1, 5.0)]),
+        numbered(11, deltas=[("buy", 9.95, 1.0)]),
+        numbered(12, **trade),
+        numbered(13, status="trading"),
+        numbered(14, deltas=[("buy", 9.95, 0.0)]),
+        numbered(16, **trade),  # 15 was lost: it may have been a change
+        numbered(17, deltas=[("buy", 9.95, 3.0)]),
+    ]
+    _, packets = play(tmp_path, events)
+    assert why(packets) == ["", "", "", "", "", "", "gap"]
+
+
+def test_after_a_gap_a_quote_of_one_side_leaves_the_other_unknown(tmp_path):
+    events = [
+        snapshot(),
+        change(13, ("buy", 9.85, 2.0), before=12),
+        {"channel": "quote", "bid": 9.9, "bid_size": 2.0},
+        {"channel": "quote", "ask": 10.0, "ask_size": 2.0},
+    ]
+    _, packets = play(tmp_path, events)
+    assert tops(packets)[2:] == [(None, 2.0), (9.95, 4.0)]
+
+
+def test_a_quote_of_size_zero_is_an_empty_side(tmp_path):
+    _, packets = play(tmp_path, [snapshot(), {"bid": 9.9, "bid_size": 0.0, "ask": 10.1, "ask_size": 1.0}])
+    assert [p["mdm"]["features"].get("bid_depth") for p in packets] == [12.0, 0.0]
+    assert tops(packets)[1][0] is None

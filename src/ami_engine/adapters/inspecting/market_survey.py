@@ -7,7 +7,7 @@ from ami_engine.adapters.inspecting.grid_seen import GridSeen
 from ami_engine.adapters.inspecting.inspected import MarketFigures, Picture, PriceFigures, SpreadFigures
 from ami_engine.adapters.inspecting.quantiles import Quantiles
 from ami_engine.kernels.book import Book
-from ami_engine.kernels.book_builder import BookBuilder, build
+from ami_engine.kernels.book_builder import BookBuilder, build, pass_by
 from ami_engine.kernels.channels import MAX_CHANNELS, Channels, judge_order, note_order
 from decision_schema.events import HALTS, UNSET, Event
 from decision_schema.reasons import (
@@ -120,7 +120,9 @@ class MarketSurvey:
         if code != OK:
             return code
         note_order(self._channels, channel, event)
-        if event.has_book:
+        if not event.has_book:
+            pass_by(self._builder, event)
+        else:
             code = build(self._builder, self._book, event, self._staged, _PRICE_MIN, _PRICE_MAX)
         if code == OK and any(trade.price <= _PRICE_MIN for trade in event.trades):
             return INVALID_TRADE
