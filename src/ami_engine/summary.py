@@ -9,6 +9,12 @@ from decision_schema.types import Action
 
 _WAITING = ("order_open_no_cancel", "awaiting_broker")
 """Remarks of an ACT that say why no order followed."""
+REMEDIES = {
+    "future_event": "the venue's times are ahead of ours: set clock_offset_ms as mdm data inspect suggests",
+    "awaiting_snapshot": "no snapshot came before these changes: give one, or set opening = 'empty'",
+    "gap": "messages are missing from the data: the book waits for the next snapshot",
+}
+"""What to do about input that could not be used, by reason."""
 MAX_ERRORS_KEPT = 10
 MAX_REASONS = 1_000
 """Different reasons that are counted apart; further ones count as ``other``."""
@@ -142,9 +148,13 @@ class RunSummary:
             ]
         if self.bad_inputs:
             total = sum(self.bad_inputs.values())
-            lines.append(
-                f"{total} of {self.events} events could not be used: {self.bad_inputs.most_common(3)}"
-            )
+            most = ", ".join(f"{reason} {count}" for reason, count in self.bad_inputs.most_common(3))
+            lines.append(f"{total} of {self.events} events could not be used: {most}.")
+            lines += [
+                f"{reason}: {remedy}."
+                for reason, remedy in REMEDIES.items()
+                if self.bad_inputs[reason] * 100 > self.events
+            ]
         return lines
 
     @staticmethod

@@ -5,6 +5,7 @@ packet, send its messages. What the broker answers is an input of the next packe
 """
 
 import logging
+import math
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -249,9 +250,11 @@ class _Run:
 
     def _fraction(self) -> float | None:
         """Give the part of the steps or of the data that is done; the larger one ends the run first."""
-        parts = [source.progress() for source in self.sources]
-        known = [part for part in parts if part is not None]
-        read = sum(known) / len(known) if known and len(known) == len(parts) else None
+        try:
+            parts = [source.progress() for source in self.sources]
+            read = None if None in parts else math.fsum(part or 0.0 for part in parts) / len(parts)
+        except Exception:  # noqa: BLE001 - user code: a source that cannot tell ends no run
+            read = None
         if not self.config.run.steps:
             return read
         return max(self.events / self.config.run.steps, read or 0.0)

@@ -261,7 +261,7 @@ def _orders_away(features):
 
 WHY = {
     "no event": ({"events": []}, "The source gave no event"),
-    "junk only": ({"events": ["junk"] * 4}, "4 of 4 events could not be used: [('invalid_input:event', 4)]"),
+    "junk only": ({"events": ["junk"] * 4}, "4 of 4 events could not be used: invalid_input:event 4."),
     "the model never acts": ({"model": hold}, "The model never proposed to act in 4 steps."),
     "why it holds": ({"model": hold}, "4 x not_now"),
     "the model fails": ({"model": lambda features: None}, "4 x model_error:NoneType"),

@@ -263,8 +263,17 @@ def test_progress_and_quality_of_all_sources_are_told(tmp_path):
         def quality(self):
             raise OSError("no")
 
+    class Lost(Half):
+        def progress(self):
+            raise OSError("no")
+
     seen = []
     events = stream("A", range(0, 60_000, 100))
+    run(tmp_path / "half", {}, [Half(events)], progress=lambda at: seen.append(at.fraction))
+    run(tmp_path / "lost", {}, [Lost(events)], progress=lambda at: seen.append(at.fraction))
+    run(tmp_path / "steps", {}, [Half(events)], progress=lambda at: seen.append(at.fraction), steps=320)
+    assert seen == [0.5, 0.5, None, None, 0.8]
+    seen.clear()
     summary = run(tmp_path, {}, [Half(events), Broken([])], progress=lambda at: seen.append(at.fraction))
     assert seen == [None, None]
     assert summary["sources"] == [
