@@ -12,6 +12,8 @@ _WAITING = ("order_open_no_cancel", "awaiting_broker")
 REMEDIES = {
     "future_event": "the venue's times are ahead of ours: set clock_offset_ms as mdm data inspect suggests",
     "awaiting_snapshot": "no snapshot came before these changes: give one, or set opening = 'empty'",
+    "out_of_order": "times go back: files in the wrong order, newest rows first, a midnight or a change of "
+    "the clock crossed, or one wrong time far ahead of the others",
     "gap": "messages are missing from the data: the book waits for the next snapshot",
 }
 """What to do about input that could not be used, by reason."""

@@ -21,6 +21,7 @@ OnRepeat: TypeAlias = Literal["keep", "hold", "skip"]
 Opening: TypeAlias = Literal["snapshot", "empty"]
 Files: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+MAX_OFFSET_MS = 366 * 86_400_000
 MAX_RAW_CHARACTERS = 512
 """Characters of an unreadable row that its packet keeps."""
 _STAMPS = ("received_ns", "received_ms", "ts_ns", "ts_ms")
@@ -66,9 +67,16 @@ class RecordedSource(MarketDataSource):
         self.files = [expand_path(file) for file in given]
         for file in self.files:
             check_file(file)
+        if not isinstance(market_id, str) or len(market_id) > 128 or not (market_id + " ").isprintable():
+            raise ConfigError(
+                f"market_id is {market_id!r:.80}: give a text of at most 128 printable characters"
+            )
         self.market_id = market_id
-        if isinstance(clock_offset_ms, bool) or not isinstance(clock_offset_ms, int | float):
-            raise ConfigError(f"clock_offset_ms is {clock_offset_ms!r}: give a number of milliseconds")
+        number = isinstance(clock_offset_ms, int | float) and not isinstance(clock_offset_ms, bool)
+        if not (number and abs(clock_offset_ms) <= MAX_OFFSET_MS):
+            raise ConfigError(
+                f"clock_offset_ms is {clock_offset_ms!r}: give milliseconds, at most a year either way"
+            )
         self.clock_offset_ns = round(clock_offset_ms * NS_PER_MS)
         self.defects = one_of("defects", defects, OnDefect)
         self.repeats = one_of("repeats", repeats, OnRepeat)

@@ -51,6 +51,10 @@ def exit_code(summary: dict[str, Any]) -> int:
         for words in summary["source_errors"]:
             print(f"mdm: {words}", file=sys.stderr)  # noqa: T201 - the one line of a failure
         return BAD_INPUT
+    files = [name for source in summary["sources"] for name in source.get("files", ())]
+    if files and summary["steps"] == 0 and summary["ended"] == "exhausted":
+        print(f"mdm: {', '.join(files)}: no row gave an event: look with `mdm data inspect`", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
     return FAILED if summary["ended"].startswith(FAILED_ENDS) else OK
 
 
@@ -92,7 +96,7 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     """Print what became of a run, a line for each matter."""
 
     def row(name: str, text: str) -> None:
-        console.print(f"[bold]{name:<12}[/bold]{escape(text)}")
+        console.print(f"[bold]{name:<12}[/bold]{escape(printable(text))}")
 
     timing = summary["timing"]
     seconds, speed = timing["seconds"], timing["events_per_second"]
@@ -139,7 +143,12 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
         row("stopped", f"at step {summary['stopped']['step']}: {summary['stopped']['reason']}")
     row("trace", str(Path(summary["run_dir"]) / TRACES))
     for line in summary["explanation"]:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
+
+
+def printable(text: str) -> str:
+    """Give a text without control characters: names of markets come from data."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _markout_words(markouts: dict[str, dict[str, float]]) -> str:

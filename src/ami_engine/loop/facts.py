@@ -158,6 +158,18 @@ def quality_of(engine: Engine) -> dict[str, dict[str, Any]]:
     return result
 
 
+def strays(engine: Engine) -> list[str]:
+    """Say which markets of the config the data do not have, where others ran without an instrument."""
+    config = engine.config
+    told = [*(i.market_id for i in config.instruments), *(market.market_id for market in config.markets)]
+    absent = [name for name in dict.fromkeys(told) if name not in engine.market_ids]
+    if not absent or not engine.market_ids:
+        return []
+    seen = ", ".join(engine.market_ids[:3]) + (", …" if len(engine.market_ids) > 3 else "")
+    words = f"The config names {', '.join(absent)}, the data {seen}"
+    return [f"{words}: a market without an instrument of its own runs with tick 0.01 and no fees."]
+
+
 def quality_of_source(source: MarketDataSource) -> object:
     """Give what a source says of its data, as a record can hold it."""
     try:

@@ -21,7 +21,14 @@ from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import CANCELING, SENT, UNKNOWN
 from ami_engine.loop.arguments import settled, sources_of, timer_interval_ns
 from ami_engine.loop.engine import Engine, run_key
-from ami_engine.loop.facts import end_state, manifest_of, open_orders, peak_memory_mb, quality_of_source
+from ami_engine.loop.facts import (
+    end_state,
+    manifest_of,
+    open_orders,
+    peak_memory_mb,
+    quality_of_source,
+    strays,
+)
 from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, MergedFeed, PumpedFeed, Taken, Tap
 from ami_engine.loop.receive import admit, is_read
 from ami_engine.loop.record import state_record
@@ -385,5 +392,5 @@ class _Run:
                 "events_per_second": self.events / seconds if seconds > 0.0 else 0.0,
                 "peak_memory_mb": peak_memory_mb(),
             },
-            "explanation": self.summary.explain(end["stopped"]),
+            "explanation": [*self.summary.explain(end["stopped"]), *strays(self.engine)],
         }

@@ -109,6 +109,7 @@ BAD = {
     "wrong columns": (QUOTES, 'columns = {{ ts = "timestamp", bid = "bidd", ask = "ask" }}', "has no column 'bidd' for bid"),
     "microseconds as milliseconds": (QUOTES.replace(str(T)[:8], str(T)[:8] + "000"), 'time_unit = "ms"', "looks like microseconds: set time_unit = 'us'"),
     "another format": ('{"op":"mcm","pt":1}\n', "", "q.csv"),
+    "offset without end": (QUOTES, 'clock_offset_ms = inf', "clock_offset_ms is inf: give milliseconds"),
     "unknown parameter": (QUOTES, 'file = "x"', "does not take these params"),
 }  # fmt: skip
 
@@ -143,3 +144,35 @@ def test_a_format_that_is_misspelt_and_a_live_mode_are_refused(backtest, tmp_pat
     assert (done.returncode, "mdm backtest runs 'backtest'" in done.stderr) == (2, True)
     done = backtest("q.csv", "--set", "data.sources=[{source='csv'}]")
     assert (done.returncode, "not both" in done.stderr) == (2, True)
+
+
+def test_a_header_without_a_row_is_no_data(backtest, tmp_path):
+    (tmp_path / "q.csv").write_text("timestamp,bid,ask\n")
+    done = backtest("q.csv")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "q.csv: no row gave an event" in done.stderr
+
+
+def test_a_market_of_the_config_that_the_data_do_not_have_is_told(backtest, tmp_path):
+    (tmp_path / "q.csv").write_text(QUOTES)
+    done = backtest("q.csv", config=CONFIG.replace('market_id = "M"\ntick', 'market_id = "SUN"\ntick'))
+    assert done.returncode == 0
+    assert "The config names SUN, the data M: a market without an instrument" in done.stdout
+    assert "The config names" not in backtest("q.csv", "--run-id", "other").stdout
+
+
+def test_a_market_id_that_is_no_text_is_refused_and_control_characters_reach_no_terminal(backtest, tmp_path):
+    (tmp_path / "q.csv").write_text(QUOTES)
+    done = backtest("q.csv", "--set", "data.params.market_id=5")
+    assert (done.returncode, "market_id is 5: give a text" in done.stderr) == (2, True)
+    (tmp_path / "s.csv").write_text(f"timestamp,symbol,bid,ask\n{T},A\x1b[31mred,0.49,0.51\n")
+    done = backtest("s.csv", config=CONFIG.replace('market_id = "M"\n{more}', "{more}"))
+    assert "\x1b[31m" not in done.stdout
+    assert "red" in done.stdout
+
+
+def test_times_that_go_back_have_a_remedy(backtest, tmp_path):
+    head, *rows = QUOTES.splitlines(keepends=True)
+    (tmp_path / "q.csv").write_text(head + "".join(reversed(rows)))
+    done = backtest("q.csv")
+    assert "out_of_order: times go back: files in the wrong order, newest rows first" in done.stdout
