@@ -1,15 +1,93 @@
-"""The two interfaces a user implements, each with one abstract method and honest defaults."""
+"""The two interfaces a user implements, each with one abstract method and honest defaults.
+
+Beside them the door that a simulated market opens to our orders.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from decision_schema.errors import UnsupportedByBroker
 from decision_schema.events import Event, Fill, Order, OrderUpdate
 from decision_schema.instruments import Instrument
-from decision_schema.units import DurationNs, UnixMs, UnixNs
+from decision_schema.units import DurationNs, Lots, Notional, Ticks, UnixMs, UnixNs
+
+
+class OrderTerms(NamedTuple):
+    """An order as a venue takes it, on its grid; the numbers are those of `kernels.venue`.
+
+    Args:
+        side: BUY or SELL.
+        limit: In ticks; ``side * ANY_PRICE`` = no limit.
+        lots: At least 1.
+        time_in_force: GTC, IOC or FOK.
+        post_only: Refuse rather than take.
+        reduce_only: Never more than the opposite position.
+    """
+
+    side: int
+    limit: Ticks
+    lots: Lots
+    time_in_force: int
+    post_only: bool
+    reduce_only: bool
+
+
+class VenueExecution(NamedTuple):
+    """What happened to an order of ours at a venue.
+
+    Args:
+        kind: FILL, or CANCEL = the venue ended the order by itself.
+        slot: The order.
+        ticks: Price of the fill.
+        lots: Size of the fill.
+        open_lots: What the order has open after it.
+        maker: The order rested.
+        fee: Of the fill, positive = paid.
+        ts_ns: When, by the venue's clock.
+    """
+
+    kind: int
+    slot: int
+    ticks: Ticks
+    lots: Lots
+    open_lots: Lots
+    maker: bool
+    fee: Notional
+    ts_ns: UnixNs
+
+
+class OrderVenue(Protocol):
+    """One market that our orders enter: recorded data, or a simulated book that answers to them.
+
+    An order is named by its slot; a slot may be used again once its order works no more.
+    """
+
+    def attach(self, before: Callable[[UnixNs], None]) -> None:
+        """Have `before` called with each time that the market is about to move on to."""
+
+    def arrive(self, terms: OrderTerms) -> tuple[int, int]:
+        """Let an order reach the market: ACCEPTED and its slot, or a refusal of `matching` and -1."""
+
+    def cancel(self, slot: int) -> bool:
+        """Cancel a working order; False, and nothing happens, if it works no more."""
+
+    def replace(self, slot: int, terms: OrderTerms) -> tuple[int, int]:
+        """Replace a working order in one act; refused, the old one works on."""
+
+    def is_working(self, slot: int) -> bool:
+        """Tell whether the order in a slot works."""
+
+    def open_lots(self, slot: int) -> Lots:
+        """Give what an order has open."""
+
+    def queue_ahead(self, slot: int) -> float:
+        """Give the lots of others before a working order at its price; nan = not known."""
+
+    def take_executions(self) -> list[VenueExecution]:
+        """Give what happened since the last call, in order."""
 
 
 class RunContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,12 +98,14 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
         seed: Seed of every chance in the run.
         instruments: By market id, as far as known at the start.
         dry_run: True where no order will be sent.
+        venues: Markets that take our orders into their own book, by market id.
     """
 
     run_id: str
     seed: int = 0
     instruments: Mapping[str, Instrument] = msgspec.field(default_factory=dict)
     dry_run: bool = False
+    venues: Mapping[str, OrderVenue] = msgspec.field(default_factory=dict)
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +140,11 @@ class MarketDataSource(ABC):
     def instruments(self) -> Sequence[Instrument]:
         """Return the instruments this source knows; empty = the config or the default says."""
         return ()
+
+    @property
+    def venue(self) -> OrderVenue | None:
+        """The market that takes simulated orders into its own book; None = the data are a record."""
+        return None
 
     def progress(self) -> float | None:
         """Return the part of the data that has been read, from 0 to 1; None = not known."""
