@@ -5,7 +5,7 @@ Beside them the door that a simulated market opens to our orders.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -59,11 +59,16 @@ class VenueExecution(NamedTuple):
     ts_ns: UnixNs
 
 
+@runtime_checkable
 class OrderVenue(Protocol):
     """One market that our orders enter: recorded data, or a simulated book that answers to them.
 
     An order is named by its slot; a slot may be used again once its order works no more.
     """
+
+    @property
+    def market_id(self) -> str:
+        """Name of the market."""
 
     def attach(self, before: Callable[[UnixNs], None]) -> None:
         """Have `before` called with each time that the market is about to move on to."""
@@ -126,6 +131,8 @@ class MarketDataSource(ABC):
     """True: events come as they happen, and the wall clock stamps them."""
     clock_offset_ns: DurationNs = 0
     """Added to the venue's times; constant for a run, and recorded."""
+    venue: object = None
+    """An `OrderVenue` where simulated orders enter the source's own book; anything else says nothing."""
 
     @abstractmethod
     def next_event(self) -> Mapping[str, Any] | None:
@@ -140,11 +147,6 @@ class MarketDataSource(ABC):
     def instruments(self) -> Sequence[Instrument]:
         """Return the instruments this source knows; empty = the config or the default says."""
         return ()
-
-    @property
-    def venue(self) -> OrderVenue | None:
-        """The market that takes simulated orders into its own book; None = the data are a record."""
-        return None
 
     def progress(self) -> float | None:
         """Return the part of the data that has been read, from 0 to 1; None = not known."""
