@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ami_engine.config import RunConfig
+from ami_engine.adapters.recorded import expand_path
+from ami_engine.config import PaperSection, RunConfig
 from ami_engine.loop.run_loop import Progress, run_loop
 from ami_engine.mdm.decision_engine import load_object
 from ami_engine.ports import Broker, MarketDataSource
@@ -85,12 +86,24 @@ def make_broker(config: RunConfig) -> Broker:
     section = config.broker
     if section.broker != "paper":
         broker = _made(section.broker, section.params, "broker.broker")
+        if section.paper != PaperSection():
+            raise ConfigError(f"config: broker.paper goes with the paper broker, not with {section.broker!r}")
         if not isinstance(broker, Broker):
             raise ConfigError(f"config: broker.broker gave a {type(broker).__name__}: give a Broker")
         return broker
     if section.params:
-        raise ConfigError("config: broker.params goes with a broker of your own; the paper broker takes none")
-    return PaperBroker()
+        raise ConfigError(
+            "config: broker.params goes with a broker of your own; the paper broker takes [broker.paper]"
+        )
+    settings = {name: getattr(section.paper, name) for name in section.paper.__struct_fields__}
+    if section.paper.latency_table is not None:
+        settings["latency_table"] = expand_path(section.paper.latency_table)
+    if ":" in section.paper.queue:
+        settings["queue"] = load_object(section.paper.queue)
+    try:
+        return PaperBroker(**settings)
+    except ConfigError as error:
+        raise ConfigError(f"config: broker.paper: {error}") from None
 
 
 def _made(text: str, params: dict[str, Any], place: str) -> object:

@@ -1,10 +1,11 @@
 """The only file that reads a clock."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from decision_schema.events import Event
-from decision_schema.units import NS_PER_DAY, UnixNs
+from decision_schema.units import NS_PER_DAY, DurationNs, UnixNs
 
 
 def wall_ns() -> UnixNs:
@@ -39,11 +40,16 @@ class EventClock:
     is followed once the next one bears it out: one wrong stamp must not make all that follows look
     old. The wall is read only for a book, and only where no event has carried a time: in data of
     one's own from years ago, an event that lost its time must not make all that follows look old.
+
+    Args:
+        feed_delay: Gives how long a message of the venue's time was under way, for events that carry
+            no time of ours; None = they are seen as they happen.
     """
 
     live = False
 
-    def __init__(self) -> None:
+    def __init__(self, feed_delay: Callable[[UnixNs], DurationNs] | None = None) -> None:
+        self._feed_delay = feed_delay
         self._last: UnixNs = 0
         self._carried = False
         self._doubted: UnixNs | None = None
@@ -55,6 +61,8 @@ class EventClock:
             return self._last
         if carried is None:
             return max(self._last, wall_ns()) if not self._carried and event.has_book else self._last
+        if self._feed_delay is not None and event.received_ns is None:
+            carried += self._feed_delay(carried)
         if self._carried and carried - self._last > MAX_JUMP_NS:
             before, self._doubted = self._doubted, carried
             if before is None or not before <= carried <= before + MAX_JUMP_NS:

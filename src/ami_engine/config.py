@@ -2,8 +2,8 @@
 
 import difflib
 import inspect
-import math
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +16,9 @@ from decision_schema.instruments import Instrument
 from decision_schema.units import DurationNs, Notional, Size
 from dmc_core.dmc.named_policies import named_policy
 from dmc_core.dmc.risk_policy import ACCOUNT_LIMITS, RiskPolicy
+
+MAX_LATENCY_MS = 60_000.0
+MAX_LATENCY_SIGMA = 3.0
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,41 +53,47 @@ class RunSection(_Section, frozen=True, kw_only=True):
 class SimSection(_Section, frozen=True, kw_only=True):
     """The table ``[data.sim]``: the arguments of MicrostructureSim, and how many events it yields.
 
+    What is absent is that of the preset.
+
     Args:
-        mid: Fair value at the start.
-        spread: Typical spread.
+        mid: Where the fair value begins, and is drawn back to.
+        spread: Mean distance of ask and bid, about.
+        preset: Character of the market: ``prediction_market``, ``equity``, ``crypto`` or ``fx``.
         num_events: Events of the run.
         tick_size: Price step.
         lot_size: Size step.
-        levels: Levels a side.
+        levels: Displayed prices a side, at most.
         interval_ms: Time between events.
         market_id: Name of the market.
         kind: ``binary`` (settles at 0 or 1) or ``linear``.
         maker_fee: Fee of a resting fill as a part of its value.
         taker_fee: Fee of a taking fill as a part of its value.
-        depth_lots: Mean size of a level, in lots.
-        trade_rate: Probability that an event carries a trade.
-        trade_lots: Mean size of a trade, in lots.
-        volatility: Of the fair value without trades, in spreads per square root of a second.
-        impact: What a trade moves the fair value its own way, in spreads.
+        depth_lots: Size displayed at a price, in lots, about.
+        trade_rate: Taking orders a second.
+        trade_lots: Mean size that a taker wants, in lots.
+        volatility: Of the fair value, in spreads per square root of a second.
+        informed: Part of the takers who know the fair value.
+        impact: What a taking order of mean size moves the makers' belief its own way, in spreads.
     """
 
-    mid: float = 0.5
-    spread: float = 0.01
+    mid: float | None = None
+    spread: float | None = None
+    preset: Literal["prediction_market", "equity", "crypto", "fx"] = "prediction_market"
     num_events: int = 2_000
-    tick_size: str = "0.001"
-    lot_size: str = "1"
+    tick_size: str | None = None
+    lot_size: str | None = None
     levels: int = 5
     interval_ms: int = 100
     market_id: str = "SIM"
-    kind: Literal["linear", "binary"] = "binary"
-    maker_fee: float = 0.0002
-    taker_fee: float = 0.001
-    depth_lots: float = 20.0
-    trade_rate: float = 0.08
-    trade_lots: float = 14.0
-    volatility: float = 0.03
-    impact: float = 0.15
+    kind: Literal["linear", "binary"] | None = None
+    maker_fee: float | None = None
+    taker_fee: float | None = None
+    depth_lots: float | None = None
+    trade_rate: float | None = None
+    trade_lots: float | None = None
+    volatility: float | None = None
+    informed: float | None = None
+    impact: float | None = None
 
 
 class SourceSection(_Section, frozen=True, kw_only=True):
@@ -108,13 +117,42 @@ class DataSection(_Section, frozen=True, kw_only=True):
             returns one.
         params: Keyword arguments of a source other than ``sim``: ``files`` and so on.
         sources: Several sources in one run instead of one; their events are merged by time.
+        feed_latency_ms: From the venue to us, for events that carry only the venue's time: they are seen
+            so much later. The constant, or the median of what is drawn.
+        feed_latency_sigma: Of its logarithm (lognormal); 0 = constant.
         sim: The simulated market.
     """
 
     source: str = "sim"
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     sources: list[SourceSection] = msgspec.field(default_factory=list)
+    feed_latency_ms: float = 0.0
+    feed_latency_sigma: float = 0.0
     sim: SimSection = SimSection()
+
+
+class PaperSection(_Section, frozen=True, kw_only=True):
+    """The table ``[broker.paper]``: how the paper broker fills; see docs/fills.md.
+
+    Args:
+        queue: What is assumed of cancellations ahead of us: ``conservative``, ``power``, ``log``, or
+            ``module:name`` of a function from the lots before us and behind us to the share of cancelled
+            lots that stood behind.
+        queue_power: Exponent of ``power``.
+        partial_fills: false = an order fills whole as soon as any of it would.
+        entry_latency_ms: From us to the venue: the constant, or the median of what is drawn.
+        response_latency_ms: From the venue to us, of what became of our orders.
+        latency_sigma: Of the logarithm of drawn latencies (lognormal); 0 = constant.
+        latency_table: CSV file of measured latencies instead, with columns ts_ns, entry_ns, response_ns.
+    """
+
+    queue: str = "conservative"
+    queue_power: float = 3.0
+    partial_fills: bool = True
+    entry_latency_ms: float = 0.0
+    response_latency_ms: float = 0.0
+    latency_sigma: float = 0.0
+    latency_table: str | None = None
 
 
 class BrokerSection(_Section, frozen=True, kw_only=True):
@@ -123,10 +161,12 @@ class BrokerSection(_Section, frozen=True, kw_only=True):
     Args:
         broker: ``paper``, or ``module:name`` of a Broker class or of a function that returns one.
         params: Keyword arguments of a broker given as ``module:name``.
+        paper: The paper broker's.
     """
 
     broker: str = "paper"
     params: dict[str, Any] = msgspec.field(default_factory=dict)
+    paper: PaperSection = PaperSection()
 
 
 class FeaturesSection(_Section, frozen=True, kw_only=True):
@@ -185,9 +225,10 @@ def _check_whole(name: str, value: Any, least: int) -> None:
         raise ConfigError(f"config: {name} is {value!r}: give a whole number >= {least}")
 
 
-def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
-        raise ConfigError(f"config: {name} is {value!r}: give a finite number >= 0")
+def _check_number(name: str, value: Any, most: float = sys.float_info.max) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
+        bound = "a finite number >= 0" if most == sys.float_info.max else f"a number from 0 to {most:g}"
+        raise ConfigError(f"config: {name} is {value!r}: give {bound}")
 
 
 class TraceSection(_Section, frozen=True, kw_only=True):
@@ -247,6 +288,8 @@ class RunConfig(_Section, frozen=True, kw_only=True):
         ):
             _check_whole(name, value, least)
         _check_number("run.initial_equity", self.run.initial_equity)
+        _check_number("data.feed_latency_ms", self.data.feed_latency_ms, MAX_LATENCY_MS)
+        _check_number("data.feed_latency_sigma", self.data.feed_latency_sigma, MAX_LATENCY_SIGMA)
         seed = self.run.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise ConfigError(f"config: run.seed is {seed!r}: give a whole number from 0 to 2**64 - 1")

@@ -212,6 +212,10 @@ class Broker(ABC):
         """Return account readings of the venue, such as positions and balances."""
         return {}
 
+    def describe(self) -> dict[str, Any]:
+        """Return how orders fill here, such as the queue and latency model; the summary shows it."""
+        return {}
+
     def capabilities(self) -> Capabilities:
         """Tell what this broker can do, by which methods it overrides."""
 

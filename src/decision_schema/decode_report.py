@@ -27,6 +27,7 @@ _STATUS: dict[str, OrderStatus] = {
         ("live", "open", "new", "accepted", "working", "ack", "acknowledged", "pending_new"), "live"
     ),
     **dict.fromkeys(("partially_filled", "partial"), "live"),
+    "sent": "sent",
     **dict.fromkeys(("filled", "closed"), "filled"),
     **dict.fromkeys(("canceled", "cancelled"), "canceled"),
     **dict.fromkeys(("rejected", "refused"), "rejected"),

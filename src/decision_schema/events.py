@@ -154,14 +154,17 @@ class Order(msgspec.Struct, frozen=True):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-OrderStatus: TypeAlias = Literal["live", "filled", "canceled", "rejected", "expired", "unknown", "not_found"]
+OrderStatus: TypeAlias = Literal[
+    "sent", "live", "filled", "canceled", "rejected", "expired", "unknown", "not_found"
+]
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="order"):
     """What a broker says of one order.
 
     Args:
-        status: ``unknown`` = no evidence; ``not_found`` = the venue does not know the id.
+        status: ``sent`` = on its way, the answer follows; ``unknown`` = no evidence; ``not_found`` = the
+            venue does not know the id.
         filled_size: Filled so far, where the broker says so.
         avg_price: Average price of what is filled so far.
         reason: Free text or code of the venue.

@@ -118,8 +118,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         multiplier: Units of base in one unit of size.
         price_min: Prices must be above it (binary and default: 0).
         price_max: Prices must not be above it.
-        maker_fee: Fee of a resting fill as a part of its value; negative = rebate.
-        taker_fee: Fee of a taking fill as a part of its value.
+        maker_fee: Fee of a resting fill; negative = rebate.
+        taker_fee: Fee of a taking fill.
+        fee_per: What fees are counted by: ``value`` (0.001 = 10 bps of it) or ``unit`` of size
+            (0.003 = 0.3 cents a share or contract).
         short: ``yes``, ``no``, or ``complement`` (a sale beyond the position buys the other outcome).
         expiry_ns: Time of expiry; None = none.
 
@@ -144,6 +146,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     price_max: Price = math.inf
     maker_fee: float = 0.0
     taker_fee: float = 0.0
+    fee_per: Literal["value", "unit"] = "value"
     short: Literal["yes", "no", "complement"] = "yes"
     expiry_ns: UnixNs | None = None
 
@@ -155,13 +158,17 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ContractError(f"kind is {self.kind!r}: give linear or binary")
         if self.short not in ("yes", "no", "complement"):
             raise ContractError(f"short is {self.short!r}: give yes, no or complement")
+        if self.fee_per not in ("value", "unit"):
+            raise ContractError(f"fee_per is {self.fee_per!r}: give value or unit")
         for name in ("min_size", "min_notional"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ContractError(f"{name} is {getattr(self, name)}: give a finite number >= 0")
         for name in ("maker_fee", "taker_fee"):
             fee = getattr(self, name)
-            if not abs(fee) < 1.0:
+            if self.fee_per == "value" and not abs(fee) < 1.0:
                 raise ContractError(f"{name} is {fee}: give a part of the value, 0.001 = 10 bps")
+            if not abs(fee) < math.inf:
+                raise ContractError(f"{name} is {fee}: give a finite number")
         if not 0.0 < self.multiplier < math.inf:
             raise ContractError(f"multiplier is {self.multiplier}: give a finite number > 0")
         if self.kind == "binary":

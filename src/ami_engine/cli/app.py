@@ -94,6 +94,38 @@ def backtest(
 
 
 @app.command
+def lookahead(
+    *,
+    config: ConfigFile,
+    override: Override = (),
+    cuts: Annotated[int, Parameter(help="Prefixes, spread over the run.")] = 5,
+    at: Annotated[
+        tuple[int, ...], Parameter(negative="", help="A prefix of so many events. Repeatable.")
+    ] = (),
+    spare: Annotated[int, Parameter(help="Events at the end of each prefix that are not compared.")] = 0,
+    narrow: Annotated[
+        bool, Parameter(negative="", help="Run more prefixes to learn how much future is needed.")
+    ] = False,
+    whole: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="A file that is not cut. Repeatable.")
+    ] = (),
+    steps: Steps = None,
+    seed: Seed = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Rerun prefixes of the data and name the first feature or fill that used the future."""
+    from ami_engine.assembly import with_run
+    from ami_engine.cli.lookahead import lookahead_and_print
+    from ami_engine.config import load_config
+
+    loaded = with_run(load_config(config, override), steps=steps, seed=seed)
+    return lookahead_and_print(
+        loaded, cuts=cuts, at=at, spare=spare, narrow=narrow, whole=whole, json=json, quiet=quiet
+    )
+
+
+@app.command
 def verify(run_dir: Annotated[Path, Parameter(help="Folder of the run.")], *, json: Json = False) -> int:
     """Check that no record of a run was changed, moved or cut."""
     from ami_engine.cli.verify import verify_and_print
@@ -113,6 +145,24 @@ def inspect(
     from ami_engine.cli.data import inspect_and_print
 
     return inspect_and_print(file, json=json)
+
+
+@data.command
+def latency(
+    *,
+    config: ConfigFile,
+    to: Annotated[Path, Parameter(help="CSV file to write.")],
+    interval_ms: Annotated[int, Parameter(help="Time that a row stands for.")] = 1_000,
+    entry: Annotated[float, Parameter(help="Entry latency as a multiple of the feed's.")] = 1.0,
+    response: Annotated[float, Parameter(help="Response latency as a multiple of the feed's.")] = 1.0,
+    override: Override = (),
+) -> int:
+    """Measure the feed latency of recorded data and write a latency table for the paper broker."""
+    from ami_engine.cli.latency_table import write_latency_table
+    from ami_engine.config import load_config
+
+    loaded = load_config(config, override)
+    return write_latency_table(loaded, to, interval_ms=interval_ms, entry=entry, response=response)
 
 
 policy = cyclopts.App(name="policy", help="Named policies: limits for a kind of market, with reasons.")

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ami_engine.assembly import run_config
+from ami_engine.cli.cost_words import cost_rows
 from ami_engine.config import RunConfig
 from ami_engine.loop.run_loop import RunProgress
 from ami_engine.trace.trace_logger import TRACES
@@ -121,6 +122,8 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
         f"fees {summary['fees']:.4f}",
     )
     row("equity", f"{summary['final_equity']:.4f}, largest drawdown {summary['max_drawdown']:.4f}")
+    for name, text in cost_rows(summary["costs"]):
+        row(name, text)
     several = len(summary["markets"]) > 1
     if summary["markouts"] and not several:
         row("markouts", _markout_words(summary["markouts"]))

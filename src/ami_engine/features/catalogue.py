@@ -65,7 +65,12 @@ FEATURES: tuple[FeatureSpec, ...] = (
         "book",
         "(P - mid) / tick, P = (vwap_bid ask_depth + vwap_ask bid_depth) / (bid_depth + ask_depth)",
     ),
-    _market("cost_ticks", "ticks", "book", "fees of a maker round trip: 2 maker_fee abs(mid) / tick"),
+    _market(
+        "cost_ticks",
+        "ticks",
+        "book",
+        "maker fees of a round trip: 2 fee abs(mid) / tick; per unit 2 fee / (multiplier tick)",
+    ),
     _market(
         "sigma",
         "bps per sample",

@@ -18,6 +18,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ami_engine.kernels.book import (
     NAN,
@@ -46,6 +47,7 @@ from ami_engine.kernels.public_orders import (
     clear_orders,
     find_order,
     remove_order,
+    requeue,
 )
 from decision_schema.events import UNSET, Event, Level, OrderMessage
 from decision_schema.reasons import (
@@ -86,6 +88,24 @@ READ_ANYWAY = frozenset(
 """Reasons of `build`: the event does not change the book that is used, but the builder has read it."""
 
 
+class Departure(NamedTuple):
+    """Lots that an order of the venue lost: what was ahead of, or behind, an order of ours.
+
+    Args:
+        side: +1 a bid, -1 an ask.
+        price: Its limit.
+        size: What it lost.
+        number: Its place in the order of arrival; 0 = it was there before the data began.
+        executed: It traded; else it was cancelled.
+    """
+
+    side: int
+    price: float
+    size: float
+    number: int
+    executed: bool
+
+
 @dataclass(slots=True)
 class BookBuilder:
     """What is known of a book beyond its best levels.
@@ -110,6 +130,7 @@ class BookBuilder:
         resyncs: Snapshots after a gap.
         late_quotes: Quotes older than the levels.
         unknown_orders: Messages about orders that were never seen, or were open when they began.
+        departures: What orders lost in the last event that was built.
     """
 
     status: int = NO_LEVELS
@@ -139,6 +160,7 @@ class BookBuilder:
     resyncs: int = 0
     late_quotes: int = 0
     unknown_orders: int = 0
+    departures: list[Departure] = field(default_factory=list)
 
 
 def build(
@@ -168,6 +190,8 @@ def build(
     >>> build(builder, book, lost, staged, 0.0, 1.0) == GAP
     True
     """
+    if builder.departures:
+        builder.departures = []
     if builder.held == 0:
         copy_book(book, staged)
     code = _levels(builder, event, staged)
@@ -362,11 +386,15 @@ def _apply_order(builder: BookBuilder, message: OrderMessage) -> None:
         if message.op != "modify":
             change_level(untold, price, -told)
             change_level(depth, price, -told)
+            executed = message.op == "execute"
+            builder.departures.append(Departure(1 if is_bid else -1, price, told, 0, executed))
         elif told > 0.0 and add_order(orders, message.order_id, 1 if is_bid else -1, price, told):
+            orders.numbers[find_order(orders, message.order_id)] = 0  # it was there before
             change_level(untold, price, -told)
         return
     if at >= 0:  # a number that is open already begins anew
         change_level(_side_of(builder, at), orders.prices[at], -orders.sizes[at])
+        _depart(builder, at, orders.sizes[at], False)
         remove_order(orders, at)
     if size > 0.0:
         if not add_order(orders, message.order_id, 1 if is_bid else -1, price, size):
@@ -385,10 +413,23 @@ def _change_known(builder: BookBuilder, at: int, message: OrderMessage) -> None:
     else:
         left = 0.0 if message.op == "delete" or message.size is None else size - message.size
     if left <= DUST * orders.peaks[at]:
+        _depart(builder, at, size, message.op == "execute")
         remove_order(orders, at)
         return
+    if price != orders.prices[at] or left > size:  # to another price or to more: it goes to the back
+        _depart(builder, at, size, False)
+        requeue(orders, at)
+    else:
+        _depart(builder, at, size - left, message.op == "execute")
     change_level(side, price, left)
     orders.prices[at], orders.sizes[at] = price, left
+
+
+def _depart(builder: BookBuilder, at: int, size: float, executed: bool) -> None:
+    orders = builder.orders
+    builder.departures.append(
+        Departure(orders.sides[at], orders.prices[at], size, orders.numbers[at], executed)
+    )
 
 
 def _side_of(builder: BookBuilder, at: int) -> DepthSide:

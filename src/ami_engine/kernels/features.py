@@ -121,6 +121,7 @@ class MarketState:
     multiplier: float
     maker_fee: float
     taker_fee: float
+    fee_per_unit: bool
     price_min: float
     price_max: float
     sample_ns: int
@@ -173,6 +174,7 @@ def new_market_state(instrument: Instrument, sample_ns: int) -> MarketState:
         multiplier=instrument.multiplier,
         maker_fee=instrument.maker_fee,
         taker_fee=instrument.taker_fee,
+        fee_per_unit=instrument.fee_per == "unit",
         price_min=instrument.price_min,
         price_max=instrument.price_max,
         sample_ns=sample_ns,
@@ -341,7 +343,8 @@ def _write_book(m: MarketState) -> None:
     f[VWAP_ASK] = vwap(book.ask_prices, book.ask_sizes, book.n_asks)
     pressure = crossed_mean(f[VWAP_BID], book.bid_depth, f[VWAP_ASK], book.ask_depth)
     f[PRESSURE_TICKS] = in_ticks(pressure, m.tick_num, m.tick_den) - mid_ticks
-    f[COST_TICKS] = 2.0 * m.maker_fee * in_ticks(abs(book.mid), m.tick_num, m.tick_den)
+    charged = 1.0 / m.multiplier if m.fee_per_unit else abs(book.mid)
+    f[COST_TICKS] = 2.0 * m.maker_fee * in_ticks(charged, m.tick_num, m.tick_den)
     for i in range(SIGMA):
         f[i] = finite(f[i])
 

@@ -46,12 +46,16 @@ class MarkoutState:
 
     Args:
         side: +1 bought, -1 sold.
+        amount: Size x multiplier.
+        mid: What the fill is measured against for adverse selection.
         added: Fills tracked so far.
         untracked: Fills that found no place.
         done: Fills resolved so far: number of the next one to resolve.
         recent: The last resolved markouts, in ticks.
         mean: Their average; nan without any.
         total: Sum of all resolved markouts of the run, in ticks.
+        money: The same in account currency, each weighted by its amount.
+        adverse: What the mid moved against the resolved fills, in account currency.
         resolved_ns: When the newest resolved fill was due.
         run: Resolved fills since the last silence of more than ADVERSE_MEMORY_NS, at most 20.
         last_fill_ns: Time of the last fill; -1 = none yet.
@@ -60,19 +64,33 @@ class MarkoutState:
     price: list[float] = field(default_factory=lambda: [NAN] * MAX_PENDING)
     side: list[int] = field(default_factory=lambda: [0] * MAX_PENDING)
     fill_ns: list[int] = field(default_factory=lambda: [0] * MAX_PENDING)
+    amount: list[float] = field(default_factory=lambda: [0.0] * MAX_PENDING)
+    mid: list[float] = field(default_factory=lambda: [NAN] * MAX_PENDING)
     added: int = 0
     untracked: int = 0
     done: list[int] = field(default_factory=lambda: [0] * N_HORIZONS)
     recent: list[Ring] = field(default_factory=_recent)
     mean: list[float] = field(default_factory=lambda: [NAN] * N_HORIZONS)
     total: list[float] = field(default_factory=lambda: [0.0] * N_HORIZONS)
+    money: list[float] = field(default_factory=lambda: [0.0] * N_HORIZONS)
+    adverse: list[float] = field(default_factory=lambda: [0.0] * N_HORIZONS)
     resolved_ns: list[int] = field(default_factory=lambda: [0] * N_HORIZONS)
     run: list[int] = field(default_factory=lambda: [0] * N_HORIZONS)
     last_fill_ns: int = -1
 
 
-def record_fill(k: MarkoutState, price: float, side: int, now_ns: int) -> int:
-    """Track one fill of ours at `now_ns` (ns); `side` is +1 bought, -1 sold.
+def record_fill(
+    k: MarkoutState, price: float, side: int, now_ns: int, amount: float = 0.0, mid: float = NAN
+) -> int:
+    """Track one fill of ours.
+
+    Args:
+        k: Changed.
+        price: What was paid.
+        side: +1 bought, -1 sold.
+        now_ns: When.
+        amount: Size x multiplier; 0 = no money is counted.
+        mid: The mid at the fill; nan = unknown: `price` stands for it.
 
     Returns:
         OK, or TOO_MANY_MARKOUTS: the capacity is reached and the fill has no markout.
@@ -88,6 +106,8 @@ def record_fill(k: MarkoutState, price: float, side: int, now_ns: int) -> int:
     k.price[place] = price
     k.side[place] = side
     k.fill_ns[place] = now_ns
+    k.amount[place] = amount
+    k.mid[place] = mid if mid == mid else price
     k.added += 1
     return OK
 
@@ -95,8 +115,9 @@ def record_fill(k: MarkoutState, price: float, side: int, now_ns: int) -> int:
 def advance_markouts(k: MarkoutState, now_ns: int, mid: float, tick_num: int, tick_den: int) -> None:
     """Resolve the fills due at or before `now_ns` (ns) with the mid before the event at hand.
 
-    Formula: ``markout = side * (mid - price)``, in ticks; positive = good for us. While the mid is
-    unknown, fills that are due wait for the next known one.
+    Formula: ``markout = side * (mid - price)``, in ticks; positive = good for us. In money it is times
+    the amount, and ``adverse = side * (mid at the fill - mid) * amount``; positive = bad for us. While
+    the mid is unknown, fills that are due wait for the next known one.
 
     >>> k = MarkoutState()
     >>> record_fill(k, 0.50, 1, 0) == OK
@@ -123,6 +144,9 @@ def advance_markouts(k: MarkoutState, now_ns: int, mid: float, tick_num: int, ti
             ring_push(k.recent[h], markout)
             k.mean[h] = ring_mean(k.recent[h])
             k.total[h] += markout
+            signed = k.amount[place] if k.side[place] > 0 else -k.amount[place]
+            k.money[h] += (mid - k.price[place]) * signed
+            k.adverse[h] += (k.mid[place] - mid) * signed
             k.done[h] += 1
 
 

@@ -18,8 +18,8 @@ unknown. The exact conditions, each implemented once:
  9. A price better than the best displayed one, or between two displayed ones, has nobody ahead.
 10. A price beyond the last displayed level, on a side not displayed, or of unknown size has an
     unknown queue; it stands behind all that is displayed when the price first shows.
-11. A displayed size below the queue ahead lowers the queue to it: cancellations ahead are counted
-    only as far as they are proven.
+11. What a displayed size falls by beyond what has traded there was cancelled; the queue model says
+    which share of it stood behind us (`queue.share_behind`). No more can be ahead than is displayed.
 12. A trade at our price whose taker is on the other side first uses up the queue ahead, then fills
     us with what remains; an unknown queue does not fill.
 13. A trade through our price fills us, at our price, up to its size, and clears our queue.
@@ -33,11 +33,18 @@ unknown. The exact conditions, each implemented once:
 18. A replacement is one act: refused, it changes nothing; same side and price and no larger size
     keep the place in the queue; anything else leaves and arrives anew. Only a working order can be
     replaced or cancelled; a filled or cancelled one never returns.
-19. The fee of a fill is its value (price x size x multiplier) times the maker or taker rate.
+19. The fee of a fill is its value (price x size x multiplier), or its size where fees are per unit,
+    times the maker or taker rate.
+20. Where the data tell each order: who was there before us is ahead, who came later is behind.
+    Cancellations and executions ahead shorten the queue; an execution behind us, or at a worse price,
+    would have been ours: it clears our queue and fills us up to its size. A trade without such a
+    message was hidden and uses up no queue.
+21. Without partial fills an order that would fill with at least one lot fills whole.
 """
 
 import math
 
+from ami_engine.kernels.queue import QueueModel, queue_after
 from ami_engine.kernels.venue import (
     ANY_PRICE,
     BUY,
@@ -57,19 +64,11 @@ from ami_engine.kernels.venue import (
 )
 from decision_schema.instruments import price_of
 
+EXACT = QueueModel()
+"""Where each order is told no model is needed: only that what is ahead is displayed."""
+
 # Answers to an order.
 ACCEPTED, NO_BOOK, WOULD_TAKE, NOTHING_TO_REDUCE, NO_SHORT, NO_SLOT, NOT_WORKING = 0, 1, 2, 3, 4, 5, 6
-
-
-def queue_after(queue_ahead: float, displayed: float) -> float:
-    """Give the queue ahead after the market showed a size at our price (conditions 10 and 11).
-
-    >>> queue_after(8.0, 5.0), queue_after(8.0, 9.0), queue_after(8.0, NAN), queue_after(NAN, 9.0)
-    (5.0, 8.0, 8.0, 9.0)
-    """
-    if queue_ahead != queue_ahead or displayed < queue_ahead:
-        return displayed
-    return queue_ahead
 
 
 def fee_of(venue: Venue, ticks: int, lots: int, maker: bool) -> float:
@@ -80,7 +79,8 @@ def fee_of(venue: Venue, ticks: int, lots: int, maker: bool) -> float:
     """
     price = price_of(ticks, venue.tick_num, venue.tick_den)
     size = price_of(lots, venue.lot_num, venue.lot_den)
-    return price * size * venue.multiplier * (venue.maker_fee if maker else venue.taker_fee)
+    rate = venue.maker_fee if maker else venue.taker_fee
+    return size * rate if venue.fee_per_unit else price * size * venue.multiplier * rate
 
 
 # ---------------------------------------------------------------- arrival
@@ -93,7 +93,7 @@ def takeable_lots(venue: Venue, side: int, limit: int) -> float:
     for i in range(against.n_levels):
         if side * (limit - against.ticks[i]) < 0:
             break
-        if against.lots[i] != against.lots[i]:
+        if against.lots[i] != against.lots[i] or (not venue.partial_fills and against.lots[i] >= 1.0):
             return math.inf
         total += float(math.floor(against.lots[i]))
     return total
@@ -189,7 +189,9 @@ def _place(venue: Venue, side: int, limit: int, lots: int, time_in_force: int, r
     if order.state == WORKING:
         if time_in_force == GTC and limit != side * ANY_PRICE:
             own = venue.bids if side == BUY else venue.asks
-            order.queue_ahead = displayed_at(own, side, limit)
+            order.queue_ahead = order.shown = displayed_at(own, side, limit)
+            order.traded = 0.0
+            order.number = venue.public_orders
             _rank(venue, own, slot)
         else:
             order.state = CANCELED
@@ -293,7 +295,8 @@ def on_trade(venue: Venue, aggressor: int, ticks: int, lots: float) -> None:
             break
         if better_by > 0:
             order.queue_ahead = 0.0
-        elif order.queue_ahead == order.queue_ahead:
+        elif order.queue_ahead == order.queue_ahead and venue.by_order == 0:
+            order.traded += lots
             ahead = order.queue_ahead - passed
             used = min(ahead, unused)
             if used > 0.0:
@@ -307,8 +310,40 @@ def on_trade(venue: Venue, aggressor: int, ticks: int, lots: float) -> None:
     _end_reduce_only(venue)
 
 
+def on_departure(venue: Venue, side: int, ticks: int, lots: float, number: int, executed: bool) -> None:
+    """Let an order of somebody else lose lots, in data that tell each order (condition 20).
+
+    Args:
+        venue: Changed; fills are added to its executions.
+        side: Of that order.
+        ticks: Its price.
+        lots: What it lost.
+        number: Its place in the order of arrival.
+        executed: They traded; else they were cancelled.
+    """
+    own = venue.bids if side == BUY else venue.asks
+    unused = lots
+    rank = 0
+    while rank < own.n_orders:
+        slot = own.ranked[rank]
+        order = venue.orders[slot]
+        better_by = side * (order.ticks - ticks)
+        if better_by < 0:
+            break
+        if better_by == 0 and number < order.number:
+            if order.queue_ahead == order.queue_ahead:
+                order.queue_ahead = max(0.0, order.queue_ahead - lots)
+        elif executed:
+            order.queue_ahead = 0.0
+            unused -= float(_fill(venue, slot, order.ticks, unused, True))
+        if order.state == WORKING:
+            rank += 1
+    _end_reduce_only(venue)
+
+
 def apply_book(venue: Venue) -> None:
     """Let the book that was loaded meet our resting orders (conditions 10, 11 and 16)."""
+    model = venue.queue if venue.by_order == 0 else EXACT
     for own in (venue.bids, venue.asks):
         rank = 0
         while rank < own.n_orders:
@@ -316,7 +351,14 @@ def apply_book(venue: Venue) -> None:
             order = venue.orders[slot]
             _match_levels(venue, slot, True)
             if order.state == WORKING:
-                order.queue_ahead = queue_after(order.queue_ahead, displayed_at(own, order.side, order.ticks))
+                displayed = displayed_at(own, order.side, order.ticks)
+                if order.queue_ahead != order.queue_ahead:
+                    order.number = venue.public_orders  # behind all that is displayed
+                order.queue_ahead = queue_after(
+                    model, order.queue_ahead, order.shown, order.traded, displayed
+                )
+                order.shown = displayed
+                order.traded = 0.0
                 rank += 1
     _end_reduce_only(venue)
 
@@ -338,7 +380,7 @@ def _fill(venue: Venue, slot: int, ticks: int, available: float, maker: bool) ->
     lots = order.lots
     if order.reduce_only and lots > -order.side * venue.position:
         lots = -order.side * venue.position
-    if available < float(lots):
+    if available < float(lots) and (venue.partial_fills or available < 1.0):
         lots = int(available)
     if lots <= 0:
         return 0
@@ -354,6 +396,7 @@ def _fill(venue: Venue, slot: int, ticks: int, available: float, maker: bool) ->
     execution.open_lots = order.lots
     execution.maker = maker
     execution.fee = fee_of(venue, ticks, lots, maker)
+    execution.ts_ns = venue.now_ns
     if order.lots == 0:
         _end(venue, slot, FILLED)
     return lots
@@ -373,5 +416,6 @@ def _end_reduce_only(venue: Venue) -> None:
                 execution.kind = CANCEL
                 execution.slot = slot
                 execution.lots = 0
+                execution.ts_ns = venue.now_ns
             else:
                 rank += 1

@@ -25,14 +25,18 @@ class PublicOrders:
         prices: Limits.
         sizes: What is left of each.
         peaks: The size of each when it was told last as a whole.
+        numbers: Place of each in the order of arrival: it has priority over higher ones at its price.
+        added: Numbers given so far.
     """
 
     count: int = 0
+    added: int = 0
     sides: list[int] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
     prices: list[float] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
 
 
 def _home(order_id: int) -> int:
@@ -67,6 +71,7 @@ def add_order(orders: PublicOrders, order_id: int, side: int, price: float, size
         orders.prices = [0.0] * PLACES
         orders.sizes = [0.0] * PLACES
         orders.peaks = [0.0] * PLACES
+        orders.numbers = [0] * PLACES
     if orders.count == MAX_PUBLIC_ORDERS:
         return False
     at = _home(order_id)
@@ -77,7 +82,14 @@ def add_order(orders: PublicOrders, order_id: int, side: int, price: float, size
     orders.prices[at] = price
     orders.sizes[at] = orders.peaks[at] = size
     orders.count += 1
+    requeue(orders, at)
     return True
+
+
+def requeue(orders: PublicOrders, at: int) -> None:
+    """Put an order behind all others: it came, or it changed so that it lost its place."""
+    orders.added += 1
+    orders.numbers[at] = orders.added
 
 
 def remove_order(orders: PublicOrders, at: int) -> None:
@@ -102,6 +114,7 @@ def remove_order(orders: PublicOrders, at: int) -> None:
             orders.prices[gap] = orders.prices[at]
             orders.sizes[gap] = orders.sizes[at]
             orders.peaks[gap] = orders.peaks[at]
+            orders.numbers[gap] = orders.numbers[at]
             orders.sides[at] = 0
             gap = at
         at = (at + 1) & (PLACES - 1)

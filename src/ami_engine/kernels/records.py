@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ami_engine.kernels.channels import Channels
+from ami_engine.kernels.costs import CostState
 from ami_engine.kernels.features import MarketState, new_market_state
 from ami_engine.kernels.ledger import Account, Position, new_account, new_position
 from ami_engine.kernels.markouts import MarkoutState
@@ -25,6 +26,7 @@ class Cell:
         position: Its part of the ledger.
         orders: Own orders whose end is not confirmed.
         markouts: What the mid did after our fills.
+        costs: What our fills captured and cost.
         channels: The last message of each channel.
         exiting: 1 = the position is being closed.
         session_open: 0 = the venue said that the market does not trade.
@@ -38,6 +40,7 @@ class Cell:
     position: Position
     orders: Orders
     markouts: MarkoutState
+    costs: CostState
     quality: DataQuality
     channels: Channels
     min_lots: int = 1
@@ -98,6 +101,7 @@ def new_cell(index: int, instrument: Instrument, sample_ns: int, can_cancel: boo
         position=new_position(instrument),
         orders=Orders(can_cancel=int(can_cancel), can_replace=int(can_replace)),
         markouts=MarkoutState(),
+        costs=CostState(),
         quality=DataQuality(),
         channels=Channels(),
         min_lots=instrument.min_lots,

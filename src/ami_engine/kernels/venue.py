@@ -7,6 +7,7 @@ unknown. What happens between the two is in `matching`.
 import math
 from dataclasses import dataclass, field
 
+from ami_engine.kernels.queue import QueueModel
 from decision_schema.events import MAX_LEVELS
 from decision_schema.instruments import GRID_TOLERANCE, Instrument, ceil_steps, floor_steps, steps_of
 
@@ -31,7 +32,9 @@ class VenueOrder:
     """One order of ours; its slot may be used again once it works no more.
 
     ``lots`` is what is still open, ``filled`` what was filled, ``queue_ahead`` the lots of the
-    market that come before us at our price (nan = unknown).
+    market that come before us at our price (nan = unknown). ``shown`` is what was displayed there
+    when last seen (nan = not displayed), ``traded`` what has traded there since. Orders of others
+    with a number below ``number`` were there before us.
     """
 
     state: int = FREE
@@ -40,6 +43,9 @@ class VenueOrder:
     lots: int = 0
     filled: int = 0
     queue_ahead: float = NAN
+    shown: float = NAN
+    traded: float = 0.0
+    number: int = 0
     reduce_only: bool = False
 
 
@@ -57,6 +63,7 @@ class Execution:
     open_lots: int = 0
     maker: bool = False
     fee: float = 0.0
+    ts_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -72,7 +79,12 @@ class VenueSide:
 
 @dataclass(slots=True)
 class Venue:
-    """One market at the venue. Whoever calls a function below reads ``executions`` and zeroes the count."""
+    """One market at the venue. Whoever calls a function below reads ``executions`` and zeroes the count.
+
+    ``now_ns`` is the venue's time, ``partial_fills`` = False fills an order whole or not at all,
+    ``by_order`` = 1 where the data tell each order of the market, ``public_orders`` how many of
+    them there have been.
+    """
 
     tick_num: int = 1
     tick_den: int = 100
@@ -81,7 +93,13 @@ class Venue:
     multiplier: float = 1.0
     maker_fee: float = 0.0
     taker_fee: float = 0.0
+    fee_per_unit: bool = False
     can_short: bool = True
+    queue: QueueModel = field(default_factory=QueueModel)
+    partial_fills: bool = True
+    now_ns: int = 0
+    by_order: int = 0
+    public_orders: int = 0
     position: int = 0
     bids: VenueSide = field(default_factory=VenueSide)
     asks: VenueSide = field(default_factory=VenueSide)
@@ -90,8 +108,10 @@ class Venue:
     executions: list[Execution] = field(default_factory=lambda: [Execution() for _ in range(MAX_EXECUTIONS)])
 
 
-def venue_for(instrument: Instrument) -> Venue:
-    """Make the empty venue of an instrument.
+def venue_for(
+    instrument: Instrument, queue: QueueModel | None = None, *, partial_fills: bool = True
+) -> Venue:
+    """Make the empty venue of an instrument; without a queue model it is the conservative one.
 
     >>> venue_for(Instrument(tick_size="0.5", taker_fee=0.001)).taker_fee
     0.001
@@ -106,7 +126,10 @@ def venue_for(instrument: Instrument) -> Venue:
         multiplier=instrument.multiplier,
         maker_fee=instrument.maker_fee,
         taker_fee=instrument.taker_fee,
+        fee_per_unit=instrument.fee_per == "unit",
         can_short=instrument.short != "no",
+        queue=queue or QueueModel(),
+        partial_fills=partial_fills,
     )
 
 
@@ -149,6 +172,15 @@ def trade_ticks(price: float, aggressor: int, tick_num: int, tick_den: int) -> i
     if aggressor == SELL:
         return ceil_steps(price, tick_num, tick_den)
     return floor_steps(price, tick_num, tick_den)
+
+
+def nearest_ticks(price: float, tick_num: int, tick_den: int) -> int:
+    """Give the nearest whole tick of a price that others have an order at.
+
+    >>> nearest_ticks(0.57, 1, 100)
+    57
+    """
+    return math.floor(steps_of(price, tick_num, tick_den) + 0.5)
 
 
 def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: list[float]) -> None:

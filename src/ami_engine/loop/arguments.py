@@ -1,15 +1,17 @@
 """What `run_loop` was told: arguments over the config, checked and completed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from ami_engine import clock
 from ami_engine.config import RunConfig
-from ami_engine.ports import MarketDataSource
+from ami_engine.kernels.latency import FEED, Latency, delay_ns, is_none
+from ami_engine.ports import MarketDataSource, OrderVenue
 from decision_schema.errors import ConfigError
-from decision_schema.units import NS_PER_MS, DurationNs
+from decision_schema.units import NS_PER_MS, DurationNs, UnixNs
 from dmc_core.dmc.risk_policy import RiskPolicy
 
 TIMER_MS = 1_000
@@ -74,6 +76,22 @@ def timer_interval_ns(config: RunConfig, *, live: bool) -> DurationNs:
     if live or any(policy.stale_cancel_ms > 0 for policy in policies):
         return TIMER_MS * NS_PER_MS
     return 0
+
+
+def feed_delay_of(config: RunConfig) -> Callable[[UnixNs], DurationNs] | None:
+    """Give the delay of recorded events that carry only the venue's time; None = there is none."""
+    section = config.data
+    feed = Latency(FEED, round(section.feed_latency_ms * NS_PER_MS), section.feed_latency_sigma)
+    return None if is_none(feed) else partial(delay_ns, feed, config.run.seed, 0)
+
+
+def venues_of(sources: Sequence[MarketDataSource]) -> dict[str, OrderVenue]:
+    """Give the simulated markets that take orders into their own book."""
+    return {
+        source.venue.market_id: source.venue
+        for source in sources
+        if not source.live and isinstance(source.venue, OrderVenue)
+    }
 
 
 def _run_id_now() -> str:

@@ -3,17 +3,27 @@
 import hashlib
 import platform
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from ami_engine import __version__
-from ami_engine.kernels.markouts import HORIZONS_NS
+from ami_engine.kernels.costs import (
+    MAKER,
+    TAKER,
+    UNSAID,
+    inventory_pnl,
+    position_pnl,
+    spread_captured,
+)
+from ami_engine.kernels.ledger import Account, Position
+from ami_engine.kernels.markouts import HORIZON_60, HORIZONS_NS
 from ami_engine.kernels.orders import FREE, OrderSlot
 from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine, what_a_run_is
 from ami_engine.loop.receive import storable
-from ami_engine.ports import MarketDataSource
+from ami_engine.ports import Broker, MarketDataSource
 from decision_schema import reasons
 from decision_schema.units import NS_PER_SECOND
 from dmc_core.dmc.guards import GUARDS, LIMIT_NAMES, OBSERVED, VERDICTS, limits_of
@@ -29,8 +39,8 @@ def open_orders(engine: Engine) -> list[tuple[str, OrderSlot]]:
     ]
 
 
-def end_state(engine: Engine) -> dict[str, Any]:
-    """Give the part of the summary that the state knows: latch, positions, money, markouts, model."""
+def end_state(engine: Engine, fill_model: object) -> dict[str, Any]:
+    """Give the part of the summary that the state knows: latch, positions, money, costs, model."""
     state, account = engine.state, engine.state.account
     stopped = None
     if state.stopped != reasons.OK:
@@ -50,6 +60,7 @@ def end_state(engine: Engine) -> dict[str, Any]:
         "max_drawdown": account.max_drawdown,
         # Ticks of different size have no average: of several markets each has its own.
         "markouts": _markouts(state.cells) if len(state.cells) == 1 else {},
+        "costs": costs_of(engine, fill_model),
         "markets": markets_of(engine),
         "data": quality_of(engine),
         "model": engine.model.model_id,
@@ -85,6 +96,76 @@ def _markouts(cells: list[Cell]) -> dict[str, dict[str, float]]:
         if count:
             result[f"{horizon_ns // NS_PER_SECOND}s"] = {"mean_ticks": total / count, "fills": count}
     return result
+
+
+def costs_of(engine: Engine, fill_model: object) -> dict[str, Any]:
+    """Give the parts of profit that fills captured, lost and earned, of all markets and of each."""
+    state = engine.state
+    costs = {**_costs(state.account, state.cells), "fill_model": fill_model}
+    if len(state.cells) > 1:
+        costs["by_market"] = {
+            market_id: _costs(cell.position, [cell])
+            for market_id, cell in zip(engine.market_ids, state.cells, strict=True)
+        }
+    return costs
+
+
+def _costs(money: Account | Position, cells: list[Cell]) -> dict[str, Any]:
+    """Give the parts of profit; sums go by the order of the markets, and none is of unlike units."""
+    captured = _in_order(spread_captured(cell.costs) for cell in cells)
+    adverse = _in_order(cell.markouts.adverse[HORIZON_60] for cell in cells)
+    position = position_pnl(money.realized, money.unrealized, captured)
+    fills = sum(sum(cell.costs.fills) for cell in cells)
+    found: dict[str, Any] = {
+        "fees": money.fees,
+        "spread_captured": captured,
+        "position_pnl": position,
+        "inventory_pnl": inventory_pnl(position, adverse),
+        "funding": money.funding,
+        "profit": money.realized + money.unrealized + money.funding - money.fees,
+        "adverse_selection": {},
+        "markouts": {},
+    }
+    for h, horizon_ns in enumerate(HORIZONS_NS):
+        name = f"{horizon_ns // NS_PER_SECOND}s"
+        done = sum(cell.markouts.done[h] for cell in cells)
+        alone = cells[0].markouts if len(cells) == 1 and done else None
+        found["adverse_selection"][name] = _in_order(cell.markouts.adverse[h] for cell in cells)
+        found["markouts"][name] = {
+            "ticks": None if alone is None else alone.total[h] / done,
+            "money": _in_order(cell.markouts.money[h] for cell in cells),
+            "fills": done,
+            "unresolved": fills - done,
+        }
+    found["maker"] = _role(cells, MAKER)
+    found["taker"] = _role(cells, TAKER)
+    found["unsaid"] = _role(cells, UNSAID)
+    found["unpriced_fills"] = sum(cell.costs.unpriced for cell in cells)
+    found["untracked_fills"] = sum(cell.markouts.untracked for cell in cells)
+    return found
+
+
+def _role(cells: list[Cell], role: int) -> dict[str, Any]:
+    """Give what the fills of one role were and cost; sizes of several markets have no sum."""
+    volume = None
+    if len(cells) == 1:
+        position = cells[0].position
+        volume = cells[0].costs.lots[role] * position.lot_num / position.lot_den
+    return {
+        "fills": sum(cell.costs.fills[role] for cell in cells),
+        "volume": volume,
+        "value": _in_order(cell.costs.value[role] for cell in cells),
+        "fees": _in_order(cell.costs.fees[role] for cell in cells),
+        "spread_captured": _in_order(cell.costs.captured[role] for cell in cells),
+    }
+
+
+def _in_order(amounts: Iterable[float]) -> float:
+    """Add from the left: `sum` compensates from Python 3.12 on, and would give other bits."""
+    total = 0.0
+    for amount in amounts:
+        total += amount
+    return total
 
 
 def manifest_of(engine: Engine) -> dict[str, Any]:
@@ -176,6 +257,14 @@ def quality_of_source(source: MarketDataSource) -> object:
         return storable(dict(source.quality()))
     except Exception as error:  # noqa: BLE001 - user code: its failure ends no run
         return {"source": type(source).__name__, "error": type(error).__name__}
+
+
+def fill_model_of(broker: Broker) -> object:
+    """Give what a broker says of how orders fill, as a record can hold it."""
+    try:
+        return storable(dict(broker.describe()))
+    except Exception as error:  # noqa: BLE001 - user code: its failure ends no run
+        return {"broker": type(broker).__name__, "error": type(error).__name__}
 
 
 def peak_memory_mb() -> float | None:

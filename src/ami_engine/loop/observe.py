@@ -3,6 +3,7 @@
 import math
 
 from ami_engine.execution.entries import apply_entry
+from ami_engine.kernels.costs import see_mid
 from ami_engine.kernels.features import accept_book, accept_trade, advance_time, refresh_features
 from ami_engine.kernels.ledger import mark_position, position_value, value_account
 from ami_engine.kernels.markouts import advance_markouts, refresh_own
@@ -25,6 +26,7 @@ def observe(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> None:
     refresh_features(market, now_ns)
     refresh_own(market, cell.markouts, now_ns)
     mark_position(cell.position, market.book.mid, now_ns)
+    see_mid(cell.costs, market.book.mid, cell.position.settled)
     value_account(state.account, state.positions, now_ns)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ami_engine.execution.entries import apply_entry, entry_id, whole_lots
+from ami_engine.kernels.costs import MAKER, TAKER, UNSAID, record_cost
+from ami_engine.kernels.ledger import size_of
 from ami_engine.kernels.markouts import record_fill
 from ami_engine.kernels.orders import (
     acknowledge,
@@ -27,6 +29,7 @@ REQUEST_LIFETIME_NS = 10_000 * NS_PER_MS
 """Time after which a request that the venue does not know can no more arrive there."""
 CANCEL_LOST_NS = 1_000 * NS_PER_MS
 """Age of a cancel from which an order that is still live shows that it was lost."""
+_ROLES = {"maker": MAKER, "taker": TAKER}
 _RATE_LIMIT_MARKS = ("ratelimit", "toomanyrequests", "ddosprotection", "429")
 
 
@@ -59,6 +62,8 @@ def _take_update(engine: Engine, update: OrderUpdate, now_ns: UnixNs, remarks: l
         acknowledge(orders, place.slot)
         if now_ns - orders.slots[place.slot].cancel_ns >= CANCEL_LOST_NS:
             fail_cancel(orders, place.slot)
+    elif update.status == "sent":
+        return  # its answer follows
     elif update.status == "unknown":
         lose_order(orders, place.slot)
     elif update.status == "rejected":
@@ -148,7 +153,12 @@ def _take_entry(engine: Engine, entry: LedgerEntry, now_ns: UnixNs, remarks: lis
 
 
 def _take_fill(engine: Engine, cell: Cell, fill: Fill, now_ns: UnixNs, remarks: list[str]) -> None:
-    record_fill(cell.markouts, fill.price, 1 if fill.side == "buy" else -1, now_ns)
+    side = 1 if fill.side == "buy" else -1
+    lots = whole_lots(fill.size, cell.market.lot_num, cell.market.lot_den)
+    amount = size_of(cell.position, lots) * cell.position.multiplier
+    role = _ROLES.get(fill.liquidity_side, UNSAID)
+    mid = record_cost(cell.costs, role, side, lots, amount, fill.price, fill.fee)
+    record_fill(cell.markouts, fill.price, side, now_ns, amount, mid)
     if fill.side == "buy":
         engine.state.fills_bought += 1
     else:
@@ -157,10 +167,9 @@ def _take_fill(engine: Engine, cell: Cell, fill: Fill, now_ns: UnixNs, remarks: 
     if place is None or place.market != cell.index:
         remarks.append(f"fill of an unknown order {fill.client_order_id[:64]}")
         return
-    lots = whole_lots(fill.size, cell.market.lot_num, cell.market.lot_den)
     wrong_side = False
     if place.slot >= 0:  # else its slot serves another order by now
-        wrong_side = cell.orders.slots[place.slot].side != (1 if fill.side == "buy" else -1)
+        wrong_side = cell.orders.slots[place.slot].side != side
         fill_order(cell.orders, place.slot, lots, fill.price)
     if engine.ids.fill(fill.client_order_id, lots) < 0 or wrong_side:
         remarks.append(f"fill beyond order {fill.client_order_id}")

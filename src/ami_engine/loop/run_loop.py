@@ -19,10 +19,11 @@ from ami_engine.config import RunConfig
 from ami_engine.execution.gateway import Gateway, Message
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import CANCELING, SENT, UNKNOWN
-from ami_engine.loop.arguments import settled, sources_of, timer_interval_ns
+from ami_engine.loop.arguments import feed_delay_of, settled, sources_of, timer_interval_ns, venues_of
 from ami_engine.loop.engine import Engine, run_key
 from ami_engine.loop.facts import (
     end_state,
+    fill_model_of,
     manifest_of,
     open_orders,
     peak_memory_mb,
@@ -56,6 +57,8 @@ QUERY_INTERVAL_NS = 1 * NS_PER_SECOND
 CLOSING_ROUNDS = 20
 """Times that open orders are cancelled and asked for at the end of a run."""
 CLOSING_PAUSE_SECONDS = 0.05
+CLOSING_NS = 10 * NS_PER_SECOND
+"""Time that passes between them at a simulated venue, so that what is under way arrives."""
 FLUSH_EVERY = 256
 """Packets that a simulated run may hold back from the operating system."""
 
@@ -112,7 +115,8 @@ def run_loop(
         The summary, also written to ``summary.json``: ``run_id``, ``run_dir``, ``steps`` (events),
         ``packets``, ``ended``, ``stopped``, ``action_counts``, ``hold_reasons``, ``refusals``,
         ``orders_submitted``, ``orders_canceled``, ``fills``, ``realized_pnl``, ``unrealized_pnl``,
-        ``fees``, ``final_equity``, ``max_drawdown``, ``markouts``, ``timing``, ``explanation`` …
+        ``fees``, ``final_equity``, ``max_drawdown``, ``markouts``, ``costs``, ``timing``,
+        ``explanation`` …
 
     Raises:
         ConfigError: An argument makes no sense.
@@ -152,7 +156,9 @@ class _Run:
         self.sources, self.broker, self.config, self.progress = sources, broker, config, progress
         live = sources[0].live
         self.run_id = config.run.run_id or ""
-        self.clock: clock.EventClock | clock.WallClock = clock.WallClock() if live else clock.EventClock()
+        self.clock: clock.EventClock | clock.WallClock = (
+            clock.WallClock() if live else clock.EventClock(feed_delay_of(config))
+        )
         own = [list(source.instruments()) for source in sources]
         instruments = {i.market_id: i for i in (*(i for found in own for i in found), *config.instruments)}
         only = next(iter(instruments)) if len(instruments) == 1 else "default"
@@ -186,6 +192,7 @@ class _Run:
         self.source_failures = 0
         self.events = 0
         self.closing_reports: list[dict[str, Any]] = []
+        self.fill_model: object = {}
         self.trace = TraceLogger(
             self.run_id, config.trace.output_dir, manifest=manifest_of(self.engine), must_be_new=True
         )
@@ -194,7 +201,11 @@ class _Run:
         """Run to the end; orders are cancelled and the records closed whatever happens."""
         run = self.config.run
         context = RunContext(
-            run_id=self.run_id, seed=run.seed, instruments=self.engine.instruments, dry_run=run.dry_run
+            run_id=self.run_id,
+            seed=run.seed,
+            instruments=self.engine.instruments,
+            dry_run=run.dry_run,
+            venues=venues_of(self.sources),
         )
         self.trace.audit({"kind": "start", "at": clock.wall_text(), "run_id": self.run_id})
         self.begun_ns = clock.elapsed_ns()
@@ -206,6 +217,7 @@ class _Run:
                     for part in parts:
                         part.open(context)
                         opened.append(part)
+                    self.fill_model = fill_model_of(self.broker)
                     self._feed()
                 finally:
                     self._cancel_all()
@@ -347,10 +359,12 @@ class _Run:
             resting = open_orders(engine)
             if not resting or not engine.capabilities.cancel:
                 break
-            if not reports:
-                clock.pause(CLOSING_PAUSE_SECONDS if self.live_broker else 0.0)
+            if self.live_broker and not reports:
+                clock.pause(CLOSING_PAUSE_SECONDS)
+            if not self.clock.live:
+                now_ns += CLOSING_NS  # a simulated message arrives after its latency, also at the end
             self.gateway.send([Message("cancel", order_id) for order_id, _ in resting])
-        value_account(engine.state.account, engine.state.positions, now_ns)
+        value_account(engine.state.account, engine.state.positions, engine.state.now_ns)
 
     def _close(self, opened: list[MarketDataSource | Broker]) -> dict[str, Any]:
         for part in reversed(opened):
@@ -385,7 +399,7 @@ class _Run:
             "run_dir": str(self.trace.run_dir),
             **self.summary.get(),
             "ended": self.ended,
-            **(end := end_state(self.engine)),
+            **(end := end_state(self.engine, self.fill_model)),
             "sources": [quality_of_source(source) for source in self.sources],
             "timing": {
                 "seconds": seconds,

@@ -346,3 +346,30 @@ def test_cash_and_position_are_those_of_the_fills():
         assert broker.get_state()["positions"]["SIM"] == position
     assert min(open_size.values()) >= 0
     assert sum(size < limits[name].size for name, size in open_size.items()) > 100
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_fees_by_the_unit_are_counted_by_size(side):
+    shares = Instrument(market_id="M", lot_size="1", maker_fee=-0.002, taker_fee=0.003, fee_per="unit")
+    broker = PaperBroker([shares])
+    see(broker, bids=[(50.0, 10.0)], asks=[(52.0, 8.0)])
+    broker.submit_order(order(side=side, price=52.0 if side == "buy" else 50.0, size=4.0))
+    (fill,) = broker.process_fills(0)
+    assert fill.fee == pytest.approx(0.012)
+    broker.submit_order(order("B", side=side, price=51.0, size=4.0))
+    taker = "sell" if side == "buy" else "buy"
+    see(broker, trades=[{"price": 51.0, "size": 9.0, "aggressor_side": taker}])
+    (fill,) = broker.process_fills(0)
+    assert fill.fee == pytest.approx(-0.008)
+
+
+def test_without_partial_fills_an_order_fills_whole():
+    broker = PaperBroker([CENTS], partial_fills=False)
+    see(broker, bids=[(0.50, 10.0)], asks=[(0.52, 8.0), (0.53, 20.0)])
+    assert broker.submit_order(order(size=20.0)).status == "live"
+    see(broker, trades=[sold(0.50, 10.0)])
+    assert broker.process_fills(0) == []
+    see(broker, trades=[sold(0.50, 1.0)])
+    assert [(fill.price, fill.size) for fill in broker.process_fills(0)] == [(0.50, 20.0)]
+    assert broker.submit_order(order("B", price=0.53, size=20.0, time_in_force="FOK")).status == "filled"
+    assert [(fill.price, fill.size) for fill in broker.process_fills(0)] == [(0.52, 20.0)]
