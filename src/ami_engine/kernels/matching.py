@@ -59,6 +59,7 @@ from ami_engine.kernels.venue import (
     SELL,
     WORKING,
     Venue,
+    VenueOrder,
     VenueSide,
     displayed_at,
 )
@@ -343,7 +344,6 @@ def on_departure(venue: Venue, side: int, ticks: int, lots: float, number: int, 
 
 def apply_book(venue: Venue) -> None:
     """Let the book that was loaded meet our resting orders (conditions 10, 11 and 16)."""
-    model = venue.queue if venue.by_order == 0 else EXACT
     for own in (venue.bids, venue.asks):
         rank = 0
         while rank < own.n_orders:
@@ -352,15 +352,20 @@ def apply_book(venue: Venue) -> None:
             _match_levels(venue, slot, True)
             if order.state == WORKING:
                 displayed = displayed_at(own, order.side, order.ticks)
-                if order.queue_ahead != order.queue_ahead:
-                    order.number = venue.public_orders  # behind all that is displayed
-                order.queue_ahead = queue_after(
-                    model, order.queue_ahead, order.shown, order.traded, displayed
-                )
-                order.shown = displayed
-                order.traded = 0.0
+                if displayed != order.shown:  # else nothing new is told of our price, as yet
+                    _requeue(venue, order, displayed)
                 rank += 1
     _end_reduce_only(venue)
+
+
+def _requeue(venue: Venue, order: VenueOrder, displayed: float) -> None:
+    """Bring the queue ahead of an order to a new displayed size at its price."""
+    model = venue.queue if venue.by_order == 0 else EXACT
+    if order.queue_ahead != order.queue_ahead:
+        order.number = venue.public_orders  # behind all that is displayed
+    order.queue_ahead = queue_after(model, order.queue_ahead, order.shown, order.traded, displayed)
+    order.shown = displayed
+    order.traded = 0.0
 
 
 def _match_levels(venue: Venue, slot: int, maker: bool) -> None:

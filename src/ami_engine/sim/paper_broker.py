@@ -24,10 +24,12 @@ from ami_engine.sim.recorded_venue import RecordedVenue
 from decision_schema.errors import ConfigError
 from decision_schema.events import Event, Fill, Order, OrderStatus, OrderUpdate
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument
-from decision_schema.units import NS_PER_MS, DurationNs, Lots, UnixMs, UnixNs
+from decision_schema.units import NS_PER_MS, NS_PER_SECOND, DurationNs, Lots, UnixMs, UnixNs
 
 MAX_ENDED = 65_536
 """Ended orders whose last state is remembered."""
+MAX_LAG_NS = 60 * NS_PER_SECOND
+"""An event that seems older was stamped by a clock that is wrong."""
 
 _REFUSALS = {
     matching.NO_BOOK: "no_book",
@@ -193,7 +195,7 @@ class PaperBroker(Broker):
             return
         self._now_ns = now_ns
         market = self._markets.get(event.market_id) or self._add_market(event.market_id)
-        happened_ns = now_ns if event.ts_ns is None else min(event.ts_ns, now_ns)
+        happened_ns = now_ns if event.ts_ns is None else max(min(event.ts_ns, now_ns), now_ns - MAX_LAG_NS)
         market.lag_ns = now_ns - happened_ns
         if isinstance(market.venue, RecordedVenue):
             market.venue.on_event(event, happened_ns)

@@ -373,3 +373,18 @@ def test_without_partial_fills_an_order_fills_whole():
     assert [(fill.price, fill.size) for fill in broker.process_fills(0)] == [(0.50, 20.0)]
     assert broker.submit_order(order("B", price=0.53, size=20.0, time_in_force="FOK")).status == "filled"
     assert [(fill.price, fill.size) for fill in broker.process_fills(0)] == [(0.52, 20.0)]
+
+
+def test_what_traded_is_no_cancellation_also_where_the_book_shows_it_late():
+    """Ten ahead, ten behind; five trade; then only the other side is shown; then the fifteen that are left."""
+    broker = PaperBroker([CENTS], queue="power", queue_power=1.0)
+    see(broker, bids=[(0.50, 10.0)], asks=[(0.52, 8.0)])
+    broker.submit_order(order())
+    see(broker, bids=[(0.50, 20.0)])
+    see(broker, trades=[sold(0.50, 5.0)])
+    see(broker, asks=[(0.52, 9.0)])
+    see(broker, deltas=[("sell", 0.52, 10.0)])
+    see(broker, deltas=[("buy", 0.50, 15.0)])
+    assert broker.get_state()["open_orders"][0]["queue_ahead"] == 5.0
+    see(broker, deltas=[("buy", 0.50, 12.0)])  # three cancel: one of them was ahead
+    assert broker.get_state()["open_orders"][0]["queue_ahead"] == 4.0
