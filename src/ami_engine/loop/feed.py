@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from ami_engine.loop.receive import receive
-from ami_engine.ports import MarketDataSource
+from ami_engine.ports import MarketDataSource, OrderVenue
 from decision_schema.events import Event
 
 QUEUE_EVENTS = 10_000
@@ -90,25 +90,28 @@ class MergedFeed:
     Of equal stamps the source named first goes first, and the order within a source is never
     changed. What carries no stamp goes at once. Each source is read two events ahead: an event
     whose stamp is above that of the next one waits no longer than the next one would, so that one
-    wrong stamp does not hold a source back.
+    wrong stamp does not hold a source back. A simulated market that takes our orders is read one
+    event ahead: it must not go on before it has them.
     """
 
     def __init__(self, taps: Sequence[Tap]) -> None:
-        self._lanes: list[tuple[Tap, deque[Taken]]] = [(tap, deque()) for tap in taps]
+        self._lanes: list[tuple[Tap, deque[Taken], int]] = [
+            (tap, deque(), 1 if isinstance(tap.source.venue, OrderVenue) else 2) for tap in taps
+        ]
 
     def take(self) -> Taken:
         """Give the next event of all, or a Failure or END."""
         first: deque[Taken] | None = None
         first_ns = 0
-        for tap, ahead in self._lanes:
-            while len(ahead) < 2 and not (ahead and ahead[-1] is END):
+        for tap, ahead, depth in self._lanes:
+            while len(ahead) < depth and not (ahead and ahead[-1] is END):
                 taken = tap.decode(tap.ask())
                 if isinstance(taken, Failure):
                     return taken
                 ahead.append(taken)
             if ahead[0] is END:
                 continue
-            due_ns = min(_stamp_of(ahead[0]), _stamp_of(ahead[1]))
+            due_ns = min(_stamp_of(taken) for taken in ahead)
             if first is None or due_ns < first_ns:
                 first, first_ns = ahead, due_ns
         return END if first is None else first.popleft()

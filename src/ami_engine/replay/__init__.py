@@ -1,0 +1,1 @@
+"""Runs done again: the look-ahead check."""
