@@ -6,7 +6,7 @@ unknown. The exact conditions, each implemented once:
  1. An order is refused while neither side of the book is known.
  2. A buy whose limit is at or above the lowest ask (no limit: any ask) takes the displayed levels
     from the best up to its limit, each at that level's price, as taker; a sell likewise.
- 3. What is taken is gone from the venue's copy of that side until the market shows the side again.
+ 3. What is taken of a level is gone from the venue's copy until the market shows another size there.
  4. A post-only order that would take, or that has no limit, is refused.
  5. What an IOC order, or one without a limit, does not take at once is cancelled.
  6. A FOK order takes all of its size at once, or is cancelled without any.
@@ -29,7 +29,9 @@ unknown. The exact conditions, each implemented once:
     the middle, or with no middle known, it does nothing.
 16. A new book whose opposite side is at or through our price fills us, at our price, up to the size
     displayed there; an unknown size fills whole. This also holds for what condition 2 takes.
-17. Trades of an event meet the book before the event; then its book is applied.
+17. Trades of an event meet the book before the event; then its book is applied. Where a trade at our
+    price comes by itself after the book that shows it, within 10 ms, what the queue lost by that book
+    is given back first: it traded, it was not cancelled.
 18. A replacement is one act: refused, it changes nothing; same side and price and no larger size
     keep the place in the queue; anything else leaves and arrives anew. Only a working order can be
     replaced or cancelled; a filled or cancelled one never returns.
@@ -37,8 +39,8 @@ unknown. The exact conditions, each implemented once:
     times the maker or taker rate.
 20. Where the data tell each order: who was there before us is ahead, who came later is behind.
     Cancellations and executions ahead shorten the queue; an execution behind us, or at a worse price,
-    would have been ours: it clears our queue and fills us up to its size. A trade without such a
-    message was hidden and uses up no queue.
+    would have been ours: it clears our queue and fills us up to its size. Once executions are told so,
+    trades are not matched; before, one fills us only where nobody is ahead.
 21. Without partial fills an order that would fill with at least one lot fills whole.
 """
 
@@ -67,6 +69,9 @@ from decision_schema.instruments import price_of
 
 EXACT = QueueModel()
 """Where each order is told no model is needed: only that what is ahead is displayed."""
+
+BOOK_FIRST_NS = 10_000_000
+"""A trade that comes so long after the displayed size fell is what made it fall."""
 
 # Answers to an order.
 ACCEPTED, NO_BOOK, WOULD_TAKE, NOTHING_TO_REDUCE, NO_SHORT, NO_SLOT, NOT_WORKING = 0, 1, 2, 3, 4, 5, 6
@@ -191,7 +196,7 @@ def _place(venue: Venue, side: int, limit: int, lots: int, time_in_force: int, r
         if time_in_force == GTC and limit != side * ANY_PRICE:
             own = venue.bids if side == BUY else venue.asks
             order.queue_ahead = order.shown = displayed_at(own, side, limit)
-            order.traded = 0.0
+            order.traded = order.fell = order.cleared = 0.0
             order.number = venue.public_orders
             _rank(venue, own, slot)
         else:
@@ -297,7 +302,7 @@ def on_trade(venue: Venue, aggressor: int, ticks: int, lots: float) -> None:
         if better_by > 0:
             order.queue_ahead = 0.0
         elif order.queue_ahead == order.queue_ahead and venue.by_order == 0:
-            order.traded += lots
+            _count_trade(venue, order, lots)
             ahead = order.queue_ahead - passed
             used = min(ahead, unused)
             if used > 0.0:
@@ -331,7 +336,7 @@ def on_departure(venue: Venue, side: int, ticks: int, lots: float, number: int, 
         better_by = side * (order.ticks - ticks)
         if better_by < 0:
             break
-        if better_by == 0 and number < order.number:
+        if better_by == 0 and number <= order.number:
             if order.queue_ahead == order.queue_ahead:
                 order.queue_ahead = max(0.0, order.queue_ahead - lots)
         elif executed:
@@ -361,11 +366,30 @@ def apply_book(venue: Venue) -> None:
 def _requeue(venue: Venue, order: VenueOrder, displayed: float) -> None:
     """Bring the queue ahead of an order to a new displayed size at its price."""
     model = venue.queue if venue.by_order == 0 else EXACT
-    if order.queue_ahead != order.queue_ahead:
+    before = order.queue_ahead
+    order.queue_ahead = queue_after(model, before, order.shown, order.traded, displayed)
+    if before != before:
         order.number = venue.public_orders  # behind all that is displayed
-    order.queue_ahead = queue_after(model, order.queue_ahead, order.shown, order.traded, displayed)
+    elif order.shown - order.traded - displayed > 0.0:
+        if venue.now_ns - order.fell_ns > BOOK_FIRST_NS:
+            order.fell = order.cleared = 0.0
+        order.fell += order.shown - order.traded - displayed
+        order.fell_ns = venue.now_ns
+        order.cleared += before - order.queue_ahead
     order.shown = displayed
     order.traded = 0.0
+
+
+def _count_trade(venue: Venue, order: VenueOrder, lots: float) -> None:
+    """Count a trade at the price of an order; what the book has shown of it already was no cancellation."""
+    shown = 0.0
+    if order.fell > 0.0 and venue.now_ns - order.fell_ns <= BOOK_FIRST_NS:
+        shown = min(lots, order.fell)
+        back = min(shown, order.cleared)
+        order.fell -= shown
+        order.cleared -= back
+        order.queue_ahead += back
+    order.traded += lots - shown
 
 
 def _match_levels(venue: Venue, slot: int, maker: bool) -> None:
@@ -376,7 +400,10 @@ def _match_levels(venue: Venue, slot: int, maker: bool) -> None:
         if order.state != WORKING or order.side * (order.ticks - against.ticks[i]) < 0:
             break
         ticks = order.ticks if maker else against.ticks[i]
-        against.lots[i] -= float(_fill(venue, slot, ticks, against.lots[i], maker))
+        filled = _fill(venue, slot, ticks, against.lots[i], maker)
+        if filled > 0:
+            against.lots[i] -= float(filled)
+            against.taken = 1
 
 
 def _fill(venue: Venue, slot: int, ticks: int, available: float, maker: bool) -> int:

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from decision_schema.instruments import GRID_TOLERANCE
+
 CONSERVATIVE, POWER, LOG, GIVEN = 0, 1, 2, 3
 MAX_EXPONENT = 700.0
 """exp of more is no float."""
@@ -52,12 +54,18 @@ def share_behind(model: QueueModel, front: float, back: float) -> float:
         exponent = model.power * (math.log(front) - math.log(back))
         return 0.0 if exponent > MAX_EXPONENT else 1.0 / (1.0 + math.exp(exponent))
     if model.kind == LOG:
-        behind = math.log(1.0 + back)
-        return behind / (behind + math.log(1.0 + front))
+        behind = math.log1p(back)
+        return behind / (behind + math.log1p(front))
     if model.share is None:
         return 1.0
     share = model.share(front, back)
     return min(1.0, max(0.0, share)) if share == share else 1.0
+
+
+def _settle(lots: float) -> float:
+    """Give the whole number of lots that is as good as meant: the last digits must not cost one."""
+    nearest = float(math.floor(lots + 0.5))
+    return nearest if abs(lots - nearest) <= GRID_TOLERANCE else lots
 
 
 def queue_after(model: QueueModel, ahead: float, shown: float, traded: float, displayed: float) -> float:
@@ -84,5 +92,5 @@ def queue_after(model: QueueModel, ahead: float, shown: float, traded: float, di
     if model.kind != CONSERVATIVE and cancelled > 0.0 and ahead > 0.0:
         back = max(0.0, before - ahead)
         behind = min(back, share_behind(model, ahead, back) * cancelled)
-        ahead = max(0.0, ahead - (cancelled - behind))
+        ahead = _settle(max(0.0, ahead - (cancelled - behind)))
     return displayed if displayed < ahead else ahead  # noqa: FURB136 - min and nan: not the same compiled

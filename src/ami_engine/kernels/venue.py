@@ -33,8 +33,10 @@ class VenueOrder:
 
     ``lots`` is what is still open, ``filled`` what was filled, ``queue_ahead`` the lots of the
     market that come before us at our price (nan = unknown). ``shown`` is what was displayed there
-    when last seen (nan = not displayed), ``traded`` what has traded there since. Orders of others
-    with a number below ``number`` were there before us.
+    when last seen (nan = not displayed), ``traded`` what has traded there since, as far as no fall
+    of the display before it explains it: ``fell`` is how far that has fallen since ``fell_ns``, and
+    ``cleared`` what it took off the queue. Orders of others with a number up to ``number`` were there
+    before us.
     """
 
     state: int = FREE
@@ -45,6 +47,9 @@ class VenueOrder:
     queue_ahead: float = NAN
     shown: float = NAN
     traded: float = 0.0
+    fell: float = 0.0
+    fell_ns: int = 0
+    cleared: float = 0.0
     number: int = 0
     reduce_only: bool = False
 
@@ -68,11 +73,17 @@ class Execution:
 
 @dataclass(slots=True)
 class VenueSide:
-    """One side: the displayed levels, best first, and the slots of our working orders by rank."""
+    """One side: the displayed levels, best first, and the slots of our working orders by rank.
+
+    ``shown`` is what a level displays, ``lots`` what is left of it for us; ``taken`` = 1 where they
+    may differ.
+    """
 
     n_levels: int = 0
     ticks: list[int] = field(default_factory=lambda: [0] * MAX_LEVELS)
+    shown: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
     lots: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
+    taken: int = 0
     n_orders: int = 0
     ranked: list[int] = field(default_factory=lambda: [0] * MAX_VENUE_ORDERS)
 
@@ -83,7 +94,7 @@ class Venue:
 
     ``now_ns`` is the venue's time, ``partial_fills`` = False fills an order whole or not at all,
     ``by_order`` = 1 where the data tell each order of the market, ``public_orders`` how many of
-    them there have been.
+    them there have been, ``executions_told`` = 1 once executions were told by them.
     """
 
     tick_num: int = 1
@@ -100,6 +111,7 @@ class Venue:
     now_ns: int = 0
     by_order: int = 0
     public_orders: int = 0
+    executions_told: int = 0
     position: int = 0
     bids: VenueSide = field(default_factory=VenueSide)
     asks: VenueSide = field(default_factory=VenueSide)
@@ -186,9 +198,15 @@ def nearest_ticks(price: float, tick_num: int, tick_den: int) -> int:
 def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: list[float]) -> None:
     """Replace the displayed levels of a side; bids off the grid go down, asks up.
 
-    Call `apply_book` after the sides that the market showed anew.
+    What we took of a level stays gone while it shows the same size (condition 3). Call `apply_book`
+    after the sides that the market showed anew.
     """
     levels = venue.bids if side == BUY else venue.asks
+    ticks_before, shown_before, lots_before = levels.ticks, levels.shown, levels.lots
+    n_before = 0
+    if levels.taken == 1:
+        n_before = levels.n_levels
+        ticks_before, shown_before, lots_before = ticks_before[:], shown_before[:], lots_before[:]
     n = 0
     for i in range(count):
         if side == BUY:
@@ -197,16 +215,28 @@ def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: l
             ticks = ceil_steps(prices[i], venue.tick_num, venue.tick_den)
         lots = market_lots(sizes[i], venue.lot_num, venue.lot_den)
         if n > 0 and levels.ticks[n - 1] == ticks:
-            levels.lots[n - 1] += lots
+            levels.shown[n - 1] += lots
         else:
             levels.ticks[n] = ticks
-            levels.lots[n] = lots
+            levels.shown[n] = lots
             n += 1
     levels.n_levels = n
+    levels.taken = 0
+    k = 0
+    for i in range(n):
+        levels.lots[i] = levels.shown[i]
+        while k < n_before and side * (ticks_before[k] - levels.ticks[i]) > 0:
+            k += 1
+        if k < n_before and ticks_before[k] == levels.ticks[i] and shown_before[k] == levels.shown[i]:
+            levels.lots[i] = lots_before[k]
+            if lots_before[k] != shown_before[k]:
+                levels.taken = 1
 
 
 def displayed_at(levels: VenueSide, side: int, ticks: int) -> float:
     """Give the lots displayed at a price: 0 ahead of or between the levels, nan beyond the last.
+
+    Less what we took of it, which is not before us any more.
 
     >>> bids = VenueSide(n_levels=2, ticks=[50, 48], lots=[7.0, 9.0])
     >>> [displayed_at(bids, BUY, ticks) for ticks in (51, 50, 49, 48, 47)]

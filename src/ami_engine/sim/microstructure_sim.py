@@ -1,63 +1,59 @@
-"""A seeded market that looks like one, for demos and tests.
+"""A seeded market of agents with an order book, which our own orders enter.
 
-A fair value wanders (a random walk drawn back to where it began). Bid and ask stay where they are
-until the fair value has left them by a slack, and then follow it by whole ticks. The sizes on the
-ladder persist and change by arrivals and cancellations. Trades eat what is displayed, level by
-level, and each one moves the fair value its own way: that is the adverse selection which a resting
-order meets. Every number is drawn by its event and its purpose, so equal seeds give equal events.
-
-Source: Glosten, Milgrom, "Bid, ask and transaction prices in a specialist market with
-heterogeneously informed traders", 1985 (why trades move the fair value); the rest is plain.
+Simulated time runs from action to action of the agents (`sim.agents`); every `interval_ms` the book is
+shown as an event, with what traded since the event before. Every number is drawn by the number of its
+action, so equal seeds and equal orders give equal events; and how often the book is shown changes
+nothing in it.
 """
 
+import dataclasses
 import math
 import zlib
 from typing import Any, Literal
 
 from ami_engine.kernels import rng
-from ami_engine.sim.ladder import Ladder
+from ami_engine.kernels.venue import BUY
+from ami_engine.sim.agents import Agents
+from ami_engine.sim.fair_value import GRID_MS, FairValue
+from ami_engine.sim.own_orders import SimVenue
+from ami_engine.sim.presets import PRESETS, Preset
 from decision_schema.errors import ContractError
 from decision_schema.events import MAX_LEVELS
 from decision_schema.instruments import Instrument, ceil_steps, floor_steps, price_of, steps_of
-from decision_schema.units import NS_PER_MS, Price
+from decision_schema.units import NS_PER_MS, NS_PER_SECOND, Lots, Price, Ticks, UnixNs
 
 START_NS = 1_704_067_200 * 1_000_000_000
 """2024-01-01T00:00:00Z, the time of the first event."""
-REVERSION_S = 300.0
-"""Time in which the fair value is drawn back by a factor e, in seconds."""
-SPREAD_PERSISTENCE = 0.98
-SPREAD_NOISE = 0.04
-MAX_SPREAD_LOG = 0.5
-"""The wanted spread is `spread` times exp(x), x autoregressive within this bound."""
-SLACK_TICKS = 0.75
-SLACK_SPREADS = 0.15
-"""How far a quote may be off its wanted price before it moves: hysteresis."""
-
-
+MAX_INTERVAL_MS = 3_600_000
 MAX_NUMBER = 1e12
 """Prices and sizes given are not above it."""
+_GRID_NS = GRID_MS * NS_PER_MS
 
 
 class MicrostructureSim:
     """A simulated market of one instrument.
 
+    What is None is that of the preset.
+
     Args:
         mid: Where the fair value begins, and is drawn back to.
-        spread: Mean distance of ask and bid, in price; at least a tick.
+        spread: Mean distance of ask and bid, in price, about; at least a tick.
+        preset: ``prediction_market``, ``equity``, ``crypto`` or ``fx``: the character of the market.
         seed: Of all chance; None = that of the run which opens the source, 0 without one.
         tick_size: Price step as a decimal string.
         lot_size: Size step as a decimal string.
-        levels: Displayed levels a side, 1 to 20.
+        levels: Displayed prices a side, at most; 1 to 20.
         interval_ms: Time between events in milliseconds.
         market_id: Name of the market; it also makes its chance its own.
         kind: ``binary`` (prices between 0 and 1) or ``linear`` (prices above 0).
         maker_fee: Fee of a resting fill as a part of its value.
         taker_fee: Fee of a taking fill as a part of its value; 0.001 = 10 bps.
-        depth_lots: Mean size of a level, in lots.
-        trade_rate: Probability that an event carries a trade.
-        trade_lots: Mean size of a trade, in lots.
-        volatility: Of the fair value without trades, in spreads per square root of a second.
-        impact: What a trade moves the fair value its own way, in spreads.
+        depth_lots: Size displayed at a price, in lots, about.
+        trade_rate: Taking orders a second.
+        trade_lots: Mean size that a taker wants, in lots.
+        volatility: Of the fair value, in spreads per square root of a second.
+        informed: Part of the takers who know the fair value.
+        impact: What a taking order of mean size moves the makers' belief its own way, in spreads.
 
     Raises:
         ContractError: An argument makes no market.
@@ -70,59 +66,53 @@ class MicrostructureSim:
 
     def __init__(
         self,
-        mid: Price = 0.5,
-        spread: Price = 0.01,
+        mid: Price | None = None,
+        spread: Price | None = None,
         *,
+        preset: str = "prediction_market",
         seed: int | None = None,
-        tick_size: str = "0.001",
-        lot_size: str = "1",
+        tick_size: str | None = None,
+        lot_size: str | None = None,
         levels: int = 5,
         interval_ms: int = 100,
         market_id: str = "SIM",
-        kind: Literal["binary", "linear"] = "binary",
-        maker_fee: float = 0.0002,
-        taker_fee: float = 0.001,
-        depth_lots: float = 20.0,
-        trade_rate: float = 0.08,
-        trade_lots: float = 14.0,
-        volatility: float = 0.03,
-        impact: float = 0.15,
+        kind: Literal["binary", "linear"] | None = None,
+        maker_fee: float | None = None,
+        taker_fee: float | None = None,
+        depth_lots: float | None = None,
+        trade_rate: float | None = None,
+        trade_lots: float | None = None,
+        volatility: float | None = None,
+        informed: float | None = None,
+        impact: float | None = None,
     ) -> None:
+        own = _chosen(
+            preset, mid=mid, spread=spread, tick_size=tick_size, lot_size=lot_size, kind=kind,
+            maker_fee=maker_fee, taker_fee=taker_fee, depth_lots=depth_lots, trade_rate=trade_rate,
+            trade_lots=trade_lots, volatility=volatility, informed=informed, impact=impact,
+        )  # fmt: skip
         self._instrument = Instrument(
             market_id=market_id,
-            kind=kind,
+            kind=own.kind,
             quote="USD",
-            tick_size=tick_size,
-            lot_size=lot_size,
-            maker_fee=maker_fee,
-            taker_fee=taker_fee,
+            tick_size=own.tick_size,
+            lot_size=own.lot_size,
+            maker_fee=own.maker_fee,
+            taker_fee=own.taker_fee,
         )
-        _check_number("mid", mid, 0.0, MAX_NUMBER)
-        _check_number("spread", spread, 0.0, MAX_NUMBER)
-        _check_number("depth_lots", depth_lots, 1.0, MAX_NUMBER)
-        _check_number("trade_rate", trade_rate, 0.0, 1.0)
-        _check_number("trade_lots", trade_lots, 1.0, MAX_NUMBER)
-        _check_number("volatility", volatility, 0.0, 10.0)
-        _check_number("impact", impact, 0.0, 10.0)
+        _check_numbers(own)
         _check_whole("levels", levels, 1, MAX_LEVELS)
-        _check_whole("interval_ms", interval_ms, 1, 86_400_000)
+        _check_whole("interval_ms", interval_ms, 1, MAX_INTERVAL_MS)
         if seed is not None:
             _check_whole("seed", seed, -(2**63), 2**63 - 1)
         self._seed = seed
-        self._tick = self._instrument.tick
-        self._lot = self._instrument.lot
-        self._start = steps_of(mid, *self._tick)
-        self._spread = steps_of(spread, *self._tick)
-        self._set_bounds(mid, spread)
         self._levels = levels
         self._interval_ns = interval_ms * NS_PER_MS
-        self._seconds = interval_ms / 1_000
-        self._depth_lots = float(depth_lots)
-        self._trade_rate = trade_rate
-        self._trade_lots = float(trade_lots)
-        self._step_sigma = volatility * self._spread * math.sqrt(self._seconds)
-        self._impact = impact * self._spread
+        self._tick = self._instrument.tick
+        self._lot = self._instrument.lot
         self._market = zlib.crc32(market_id.encode())
+        self._make_agents(own)
+        self._venue = SimVenue(self._instrument, self._own_took)
         self.reset()
 
     @property
@@ -130,112 +120,156 @@ class MicrostructureSim:
         """The instrument that is traded."""
         return self._instrument
 
+    @property
+    def venue(self) -> SimVenue:
+        """Where orders of ours enter the book."""
+        return self._venue
+
     def reset(self, seed: int = 0) -> None:
         """Go back to before the first event; `seed` counts only where the market has none of its own."""
-        self._chance = seed if self._seed is None else self._seed
+        chance = seed if self._seed is None else self._seed
         self._n = 0
-        self._fair = self._start
-        self._spread_log = 0.0
-        best_bid, best_ask = self._wanted_quotes()
-        self._bids = Ladder(1, best_bid, self._lowest)
-        self._asks = Ladder(-1, best_ask, self._highest)
+        self._actions = 0
+        self._venue.reset()
+        self._book = self._venue.book
+        self._book.now_ns = START_NS
+        self._fair.reset(rng.stream_key(chance, rng.SIM_FAIR, self._market, 0))
+        opening = rng.stream_key(chance, rng.SIM_SIZE, self._market, 0)
+        self._word = rng.stream_key(chance, rng.SIM_TRADE, self._market, 0)
+        self._agents.open_book(self._book, opening, self._word)
+        self._book.prints.clear()
+        self._next_grid_ns = START_NS + _GRID_NS
+        self._rate = self._agents.rate()
+        self._next_ns = START_NS + self._wait_ns()
 
     def next_state(self) -> dict[str, Any]:
         """Advance by one interval and return the event, as a source yields it.
 
-        Its trades happened first, at the prices of the event before; then the book became what the
-        event shows.
+        Its trades happened first, in their order; then the book was as the event shows it.
         """
         n = self._n
-        word = rng.stream_key(self._chance, rng.SIM_SIZE, self._market, n)
-        trades = self._trade(n) if n > 0 else []
-        self._move_quotes(n)
-        self._bids.change(word, 0, self._levels, self._depth_lots)
-        self._asks.change(word, 1, self._levels, self._depth_lots)
         self._n = n + 1
+        now_ns = START_NS + n * self._interval_ns
+        self._run_until(now_ns)
+        self._venue.is_open = True
+        prints, self._book.prints = self._book.prints, []
+        tick_num, tick_den = self._tick
+        lot_num, lot_den = self._lot
         return {
             "market_id": self._instrument.market_id,
-            "ts_ns": START_NS + n * self._interval_ns,
+            "ts_ns": now_ns,
             "seq": n,
-            "bids": [(self._price(ticks), self._size(lots)) for ticks, lots in self._bids.shown()],
-            "asks": [(self._price(ticks), self._size(lots)) for ticks, lots in self._asks.shown()],
-            "trades": trades,
+            "bids": self._priced(self._book.shown(1, self._levels)),
+            "asks": self._priced(self._book.shown(-1, self._levels)),
+            "trades": [
+                {
+                    "price": price_of(ticks, tick_num, tick_den),
+                    "size": price_of(lots, lot_num, lot_den),
+                    "aggressor_side": "buy" if side == BUY else "sell",
+                    "ts_ns": ts_ns,
+                }
+                for ts_ns, side, ticks, lots in prints
+            ],
         }
 
     step = next_state
 
-    def _set_bounds(self, mid: Price, spread: Price) -> None:
-        low, high = self._instrument.price_min, self._instrument.price_max
-        if self._spread < 1.0 - 1e-9:
-            tick = self._instrument.tick_size
-            raise ContractError(f"spread is {spread}: give at least the tick {tick}, or a smaller tick_size")
-        self._lowest = floor_steps(low, *self._tick) + 1
-        self._highest = 2**53 if high == math.inf else ceil_steps(high, *self._tick) - 1
-        self._fair_min = self._lowest - 1 + self._spread
-        self._fair_max = self._highest + 1 - self._spread
-        if not self._fair_min <= self._start <= self._fair_max:
-            inside = f"it must lie at least one spread ({spread}) inside the price bounds {low} and {high}"
-            other = "" if high == math.inf else '; for other prices give kind="linear" and a tick_size'
-            raise ContractError(f"mid is {mid}: {inside}{other}")
+    # ------------------------------------------------------------ time
 
-    def _trade(self, n: int) -> list[dict[str, Any]]:
-        """Let at most one order take, and move the fair value; the prints, level by level."""
-        word = rng.stream_key(self._chance, rng.SIM_TRADE, self._market, n)
-        prints: list[tuple[int, int]] = []
-        sign = 0
-        side = ""
-        if rng.bernoulli(word, 0, self._trade_rate):
-            mid = 0.5 * (self._bids.best + self._asks.best)
-            lean = (self._fair - mid) / self._spread
-            buys = rng.bernoulli(word, 1, min(0.95, max(0.05, 0.5 + lean)))
-            sign, side = (1, "buy") if buys else (-1, "sell")
-            ladder = self._asks if buys else self._bids
-            prints = ladder.take(rng.geometric(word, 2, self._trade_lots))
-        self._move_fair(n, sign)
+    def _run_until(self, until_ns: UnixNs) -> None:
+        """Let everything happen up to a time."""
+        venue, agents, fair = self._venue, self._agents, self._fair
+        while True:
+            if self._next_grid_ns <= self._next_ns:
+                if self._next_grid_ns > until_ns:
+                    break
+                fair.step()
+                agents.learn()
+                self._rescale(self._next_grid_ns)
+                self._next_grid_ns += _GRID_NS
+                continue
+            now_ns = self._next_ns
+            if now_ns > until_ns:
+                break
+            venue.move_on(now_ns)
+            agents.act(self._actions, self._rate, (now_ns - START_NS) / NS_PER_SECOND)
+            self._actions += 1
+            self._rate = agents.rate()
+            self._next_ns = now_ns + self._wait_ns()
+        venue.move_on(until_ns)
+        agents.mend()
+
+    def _wait_ns(self) -> int:
+        """Draw the time until the next action."""
+        u = rng.uniform(self._word, self._actions * 8 + 7)
+        return 1 + int(-math.log(1.0 - u) / self._rate * NS_PER_SECOND)
+
+    def _rescale(self, now_ns: UnixNs) -> None:
+        """Let the wait for the next action go on at another rate: what is left of it is memoryless."""
+        rate = self._agents.rate()
+        if rate != self._rate:
+            left = self._next_ns - now_ns
+            if left > 0:
+                self._next_ns = now_ns + max(1, int(left * (self._rate / rate)))
+            self._rate = rate
+
+    def _own_took(self, side: int, lots: Lots) -> None:
+        now_ns = self._book.now_ns
+        self._agents.took(side, lots, (now_ns - START_NS) / NS_PER_SECOND)
+        self._rescale(now_ns)
+
+    # ------------------------------------------------------------ scales
+
+    def _make_agents(self, own: Preset) -> None:
+        start, spread = steps_of(own.mid, *self._tick), steps_of(own.spread, *self._tick)
+        low, high = self._instrument.price_min, self._instrument.price_max
+        if spread < 1.0 - 1e-9:
+            raise ContractError(
+                f"spread is {own.spread}: give at least the tick {own.tick_size}, or a smaller tick_size"
+            )
+        lowest = floor_steps(low, *self._tick) + 1
+        highest = 2**53 if high == math.inf else ceil_steps(high, *self._tick) - 1
+        if highest <= lowest:
+            raise ContractError(
+                f"tick_size is {own.tick_size}: give a smaller one, so that there are two prices "
+                f"between {low} and {high}"
+            )
+        least, most = lowest - 1 + spread, highest + 1 - spread
+        if not least <= start <= most:
+            other = "" if high == math.inf else '; for other prices give kind="linear" and a tick_size'
+            raise ContractError(
+                f"mid is {own.mid}: it must lie at least one spread ({own.spread}) inside the price bounds "
+                f"{low} and {high}{other}"
+            )
+        width = 0.0 if high == math.inf else steps_of(high, *self._tick)
+        self._fair = FairValue(own, start, spread, least, most, width)
+        self._agents = Agents(own, self._fair, spread, lowest, highest)
+
+    def _priced(self, levels: list[tuple[Ticks, Lots]]) -> list[tuple[float, float]]:
+        tick_num, tick_den = self._tick
+        lot_num, lot_den = self._lot
         return [
-            {"price": self._price(ticks), "size": self._size(lots), "aggressor_side": side}
-            for ticks, lots in prints
+            (price_of(ticks, tick_num, tick_den), price_of(lots, lot_num, lot_den)) for ticks, lots in levels
         ]
 
-    def _move_fair(self, n: int, sign: int) -> None:
-        word = rng.stream_key(self._chance, rng.SIM_FAIR, self._market, n)
-        pull = (self._start - self._fair) * min(1.0, self._seconds / REVERSION_S)
-        fair = self._fair + pull + self._step_sigma * rng.normal(word, 0) + self._impact * sign
-        self._fair = min(self._fair_max, max(self._fair_min, fair))
-        noise = SPREAD_NOISE * rng.normal(word, 1)
-        self._spread_log = min(
-            MAX_SPREAD_LOG, max(-MAX_SPREAD_LOG, SPREAD_PERSISTENCE * self._spread_log + noise)
-        )
 
-    def _wanted_quotes(self) -> tuple[int, int]:
-        half = self._half_spread()
-        bid = max(self._lowest, floor_steps(self._fair - half + 0.5, 1, 1))
-        ask = min(self._highest, max(bid + 1, floor_steps(self._fair + half + 0.5, 1, 1)))
-        return min(bid, ask - 1), ask
+def _chosen(preset: str, **given: Any) -> Preset:
+    """Give the preset of a name with what was given in its place."""
+    if preset not in PRESETS:
+        raise ContractError(f"preset is {preset!r}: give one of {', '.join(PRESETS)}")
+    given = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(PRESETS[preset], **given)
 
-    def _half_spread(self) -> float:
-        return 0.5 * self._spread * math.exp(self._spread_log)
 
-    def _move_quotes(self, n: int) -> None:
-        """Let a quote that is off its wanted price by more than the slack go there."""
-        half = self._half_spread()
-        slack = SLACK_TICKS + SLACK_SPREADS * self._spread
-        wanted_bid, wanted_ask = self._wanted_quotes()
-        bid, ask = self._bids.best, self._asks.best
-        if abs(self._fair - half - bid) > slack:
-            bid = wanted_bid
-        if abs(self._fair + half - ask) > slack:
-            ask = wanted_ask
-        if ask <= bid:
-            bid, ask = wanted_bid, wanted_ask
-        self._bids.move(bid)
-        self._asks.move(ask)
-
-    def _price(self, ticks: int) -> float:
-        return price_of(ticks, *self._tick)
-
-    def _size(self, lots: int) -> float:
-        return price_of(lots, *self._lot)
+def _check_numbers(own: Preset) -> None:
+    _check_number("mid", own.mid, 0.0, MAX_NUMBER)
+    _check_number("spread", own.spread, 0.0, MAX_NUMBER)
+    _check_number("depth_lots", own.depth_lots, 1.0, MAX_NUMBER)
+    _check_number("trade_rate", own.trade_rate, 0.0, 1_000.0)
+    _check_number("trade_lots", own.trade_lots, 1.0, MAX_NUMBER)
+    _check_number("volatility", own.volatility, 0.0, 1_000.0)
+    _check_number("informed", own.informed, 0.0, 1.0)
+    _check_number("impact", own.impact, 0.0, 1_000.0)
 
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:

@@ -200,7 +200,7 @@ class PaperBroker(Broker):
         if isinstance(market.venue, RecordedVenue):
             market.venue.on_event(event, happened_ns)
         else:
-            self._advance(market, happened_ns)
+            self._advance(market, happened_ns - 1)
         self._collect(market)
 
     def submit_order(self, order: Order) -> OrderUpdate:
@@ -277,7 +277,7 @@ class PaperBroker(Broker):
         self._now_ns = max(self._now_ns, now_ms * NS_PER_MS)
         for market in self._markets.values():
             if market.requests:
-                self._advance(market, self._now_ns - market.lag_ns)
+                self._advance(market, self._now_ns - market.lag_ns - 1)
         if not self._reports:
             return []
         now = [heard for heard in self._reports if heard.at_ns <= self._now_ns]
@@ -397,7 +397,7 @@ class PaperBroker(Broker):
         if venue is None:
             venue = RecordedVenue(instrument, self._queue, partial_fills=self._partial_fills)
         market = _Market(instrument, grid_of(instrument), venue, zlib.crc32(market_id.encode()))
-        venue.attach(lambda ts_ns: self._advance(market, ts_ns))
+        venue.attach(lambda ts_ns: self._advance(market, ts_ns - 1))  # what happens then comes first
         self._markets[market_id] = market
         return market
 

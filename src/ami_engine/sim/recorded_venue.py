@@ -75,14 +75,14 @@ class RecordedVenue:
             pass_by(builder, event)
         usable = event.bad is None and code == OK
         self._venue.by_order = builder.follows_orders
+        self._venue.public_orders = builder.orders.added
         if event.order_messages:
             self._take_departures(usable)
-        if usable:
+        if usable and not (self._venue.by_order == 1 and self._venue.executions_told == 1):
             self._take_trades(event)
         if usable and event.has_book:
             self._book, self._staged = self._staged, self._book
             self._show_book(event)
-        self._venue.public_orders = builder.orders.added
 
     def arrive(self, terms: OrderTerms) -> tuple[int, int]:
         """Let an order reach the market: ACCEPTED and its slot, or a refusal and -1."""
@@ -130,15 +130,15 @@ class RecordedVenue:
         """Follow the queues order by order; an unusable event fills nothing."""
         venue = self._venue
         for side, price, size, number, executed in self._builder.departures:
+            if executed:
+                venue.executions_told = 1
             ticks = nearest_ticks(price, venue.tick_num, venue.tick_den)
             lots = market_lots(size, venue.lot_num, venue.lot_den)
             matching.on_departure(venue, side, ticks, lots, number, executed and usable)
             self._note()
 
     def _take_trades(self, event: Event) -> None:
-        """Match the trades, except where the messages of orders have told them."""
-        if not event.trades or any(message.op == "execute" for message in event.order_messages):
-            return
+        """Match the trades."""
         venue = self._venue
         for trade in event.trades:
             if trade.aggressor_side is None:

@@ -30,6 +30,7 @@ class SyntheticSource(MarketDataSource):
         if isinstance(num_events, bool) or not isinstance(num_events, int) or num_events < 0:
             raise ContractError(f"num_events is {num_events!r}: give a whole number >= 0")
         self._sim = sim
+        self.venue = sim.venue
         self._num_events = num_events
         self._given = 0
 

@@ -124,7 +124,7 @@ def test_taking_walks_the_levels(side, limit, lots, time_in_force, fills, state,
     assert venue.position == side * sum(part for _, part in fills)
 
 
-def test_what_was_taken_is_gone_until_the_side_is_shown_again():
+def test_what_was_taken_is_gone_until_the_level_shows_another_size():
     venue = market()
     place(venue, BUY, 52, 6, IOC)
     place(venue, BUY, 52, 6, IOC)
@@ -134,6 +134,12 @@ def test_what_was_taken_is_gone_until_the_side_is_shown_again():
     place(venue, BUY, 52, 6, IOC)
     assert drain(venue) == []
     show(venue, asks=ASKS)
+    place(venue, BUY, 52, 6, IOC)
+    assert drain(venue) == []
+    show(venue, asks=((51, 3), *ASKS))
+    place(venue, BUY, 52, 6, IOC)
+    assert [lots for _, _, lots, _ in drain(venue)] == [3]
+    show(venue, asks=((52, 9), *ASKS[1:]))
     place(venue, BUY, 52, 6, IOC)
     assert [lots for _, _, lots, _ in drain(venue)] == [6]
 

@@ -180,3 +180,29 @@ def test_the_queue_is_that_of_a_list(data):
         keys = list(level)
         ahead = sum(level[key] for key in keys[: keys.index("A")])
         assert floor.ahead("A") == ahead
+
+
+def test_the_last_order_of_the_market_before_ours_is_ahead():
+    floor = Floor()
+    floor.tell(add(9, 0.55, 20.0, "sell"), add(7))
+    floor.join("A")
+    assert floor.tell(gone("execute", 7, size=4.0)) == []
+    assert floor.ahead("A") == 6.0
+
+
+def test_an_order_that_comes_with_the_first_sight_of_our_price_is_ahead():
+    floor = Floor()
+    floor.tell(add(9, 0.55, 20.0, "sell"), add(7))
+    floor.join("A", price=0.45)  # beyond the last level: nobody knows who is ahead
+    floor.tell(add(8, 0.45))
+    assert floor.ahead("A") == 10.0
+    assert floor.tell(gone("execute", 7), gone("execute", 8, 0.45, 4.0)) == []
+    assert floor.ahead("A") == 6.0
+
+
+def test_a_trade_told_by_both_channels_fills_once():
+    floor = opened()
+    trade = {"price": 0.50, "size": 17.0, "aggressor_side": "sell"}
+    assert floor.tell(gone("execute", 1), gone("execute", 2, size=7.0)) == []
+    assert floor.tell(trades=[{**trade, "size": 4.0}]) == []
+    assert floor.tell(gone("execute", 3, size=4.0)) == [("A", 0.50, 4.0)]

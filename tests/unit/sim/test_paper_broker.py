@@ -388,3 +388,30 @@ def test_what_traded_is_no_cancellation_also_where_the_book_shows_it_late():
     assert broker.get_state()["open_orders"][0]["queue_ahead"] == 5.0
     see(broker, deltas=[("buy", 0.50, 12.0)])  # three cancel: one of them was ahead
     assert broker.get_state()["open_orders"][0]["queue_ahead"] == 4.0
+
+
+@pytest.mark.parametrize("queue", ["conservative", "power", "log"])
+def test_a_trade_that_comes_after_its_book_is_counted_once(queue):
+    """Ten ahead; the book falls by four, then the four trade; and again, with two of them ahead at the end."""
+    broker = PaperBroker([CENTS], queue=queue)
+    ms = 1_000_000
+    see(broker, ms, bids=[(0.50, 10.0)], asks=[(0.52, 8.0)])
+    broker.submit_order(order())
+    for at, left in ((100, 6.0), (200, 2.0)):
+        see(broker, at * ms, bids=[(0.50, left)])
+        see(broker, (at + 3) * ms, trades=[sold(0.50, 4.0)])
+        assert broker.get_state()["open_orders"][0]["queue_ahead"] == left
+    see(broker, 300 * ms, bids=[(0.49, 5.0)])  # the last two are gone: by a trade of four, as it turns out
+    see(broker, 301 * ms, trades=[sold(0.50, 1.0)])
+    see(broker, 301 * ms, trades=[sold(0.50, 3.0)])
+    assert [fill.size for fill in broker.process_fills(301)] == [2.0]
+
+
+def test_a_trade_long_after_the_book_fell_is_another_one():
+    broker = PaperBroker([CENTS])
+    ms = 1_000_000
+    see(broker, ms, bids=[(0.50, 10.0)], asks=[(0.52, 8.0)])
+    broker.submit_order(order())
+    see(broker, 100 * ms, bids=[(0.50, 6.0)])
+    see(broker, 150 * ms, trades=[sold(0.50, 4.0)])
+    assert broker.get_state()["open_orders"][0]["queue_ahead"] == 2.0

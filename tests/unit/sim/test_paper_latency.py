@@ -60,7 +60,7 @@ def test_a_taker_meets_the_book_of_its_arrival():
     desk.see(0, bids=BIDS, asks=ASKS)
     assert desk.send("A", price=0.52, time_in_force="IOC") == "sent"
     desk.see(3, asks=[(0.54, 8.0)])
-    assert desk.hear(5) == [("canceled", "A", "not_filled_at_once", 5)]
+    assert desk.hear(6) == [("canceled", "A", "not_filled_at_once", 5)]
 
 
 def test_the_answer_is_heard_after_its_way_back():
@@ -108,7 +108,7 @@ def test_a_cancel_sent_before_the_order_was_heard_of_follows_it():
     desk.see(0, bids=BIDS, asks=ASKS)
     desk.send("A")
     assert desk.broker.cancel_order("A") is None
-    assert desk.hear(5) == [("live", "A", "", 5), ("canceled", "A", "", 5)]
+    assert desk.hear(6) == [("live", "A", "", 5), ("canceled", "A", "", 5)]
 
 
 def test_a_replacement_is_cut_by_what_filled_on_its_way():
@@ -133,10 +133,10 @@ def test_a_replacement_of_what_was_filled_is_refused():
     desk = Desk(entry_latency_ms=5)
     desk.see(0, bids=[(0.49, 20.0)], asks=ASKS)
     desk.send("A", price=0.50, size=5.0)
-    desk.hear(5)
+    desk.hear(6)
     desk.broker.replace_order("A", order("B", price=0.51, size=5.0))
     desk.see(7, trades=[sold(0.50, 5.0)])
-    assert desk.hear(10) == [("rejected", "B", "not_working", 10)]
+    assert desk.hear(12) == [("rejected", "B", "not_working", 11)]
     assert desk.broker.get_state()["positions"] == {"M": 5.0}
 
 
@@ -167,8 +167,8 @@ def test_a_quiet_market_answers_by_the_time_of_its_last_delay():
     desk = Desk(entry_latency_ms=5)
     desk.see(10, seen=12, bids=BIDS, asks=ASKS)
     desk.send("A")
-    assert desk.hear(18) == []  # 16 at the venue
-    assert desk.hear(19) == [("live", "A", "", 17)]
+    assert desk.hear(19) == []  # 17 at the venue: what happens then comes first
+    assert desk.hear(20) == [("live", "A", "", 17)]
 
 
 def test_a_venue_whose_clock_is_ahead_delays_nothing():
@@ -176,6 +176,15 @@ def test_a_venue_whose_clock_is_ahead_delays_nothing():
     desk.see(1_000, seen=10, bids=BIDS, asks=ASKS)
     assert desk.send("A", price=0.52) == "filled"
     assert desk.hear(10) == [("fill", "A", 0.52, 5.0, 10)]
+
+
+def test_what_happens_in_the_same_nanosecond_comes_first():
+    desk = Desk(entry_latency_ms=5)
+    desk.see(0, bids=BIDS, asks=ASKS)
+    desk.send("A", price=0.51)
+    assert desk.see(5, trades=[sold(0.51, 9.0)]) == []
+    desk.broker.cancel_order("A")
+    assert desk.see(10, trades=[sold(0.51, 9.0)]) == [("live", "A", "", 5), ("fill", "A", 0.51, 5.0, 10)]
 
 
 def test_messages_keep_their_order_however_their_luck_falls():
