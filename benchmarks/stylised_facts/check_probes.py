@@ -40,6 +40,7 @@ class TwinProbes(Probes):
         """Let a trade meet both."""
         Probes.on_trade(self, now_ns, aggressor, ticks, lots)
         for twin in self._working(now_ns):
+            twin.venue.now_ns = now_ns
             matching.on_trade(twin.venue, aggressor, ticks, lots)
             _note(twin, now_ns)
 
@@ -47,6 +48,7 @@ class TwinProbes(Probes):
         """Let a book meet both."""
         Probes.on_book(self, now_ns, venue, changed)
         for twin in self._working(now_ns):
+            twin.venue.now_ns = now_ns
             _copy(venue, twin.venue)
             matching.apply_book(twin.venue)
             _note(twin, now_ns)

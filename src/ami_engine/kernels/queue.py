@@ -41,8 +41,8 @@ class QueueModel:
 def share_behind(model: QueueModel, front: float, back: float) -> float:
     """Give the share of cancelled lots that stood behind us, with `front` before us and `back` behind.
 
-    >>> share_behind(QueueModel(CONSERVATIVE), 5.0, 5.0), share_behind(QueueModel(POWER, 2.0), 1.0, 3.0)
-    (1.0, 0.9)
+    >>> share_behind(QueueModel(CONSERVATIVE), 5.0, 5.0), share_behind(QueueModel(POWER, 1.0), 2.0, 2.0)
+    (1.0, 0.5)
     """
     if model.kind == CONSERVATIVE:
         return 1.0

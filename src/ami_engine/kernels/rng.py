@@ -26,8 +26,8 @@ _TWO_PI = 6.283185307179586
 
 # Streams: one for each use of chance, never reused for another.
 SIM_FAIR = 1
-SIM_SIZE = 2
-SIM_TRADE = 3
+SIM_OPENING = 2
+SIM_ACTION = 3
 MODEL = 4
 LATENCY = 5
 QUEUE = 6
@@ -55,7 +55,7 @@ def stream_key(seed: int, stream: int, market: int, key: int) -> int:
 
     Each word may be any whole number; only its lowest 64 bits count.
 
-    >>> stream_key(0, SIM_FAIR, 0, 7) == stream_key(0, SIM_TRADE, 0, 7)
+    >>> stream_key(0, SIM_FAIR, 0, 7) == stream_key(0, SIM_ACTION, 0, 7)
     False
     """
     word = mix(seed + _GAMMA & MASK64)

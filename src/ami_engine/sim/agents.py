@@ -26,7 +26,7 @@ from ami_engine.sim.presets import Preset
 from decision_schema.units import Lots, Ticks
 
 DRAWS = 8
-"""Draws reserved for each action."""
+"""Draws reserved for each action; the last is for the wait before it."""
 SLACK_TICKS = 0.75
 """A maker's quote may always be off by so much before it moves."""
 PRICES_A_SPREAD = 10

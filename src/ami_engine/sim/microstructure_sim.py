@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ami_engine.kernels import rng
 from ami_engine.kernels.venue import BUY
-from ami_engine.sim.agents import Agents
+from ami_engine.sim.agents import DRAWS, Agents
 from ami_engine.sim.fair_value import GRID_MS, FairValue
 from ami_engine.sim.own_orders import SimVenue
 from ami_engine.sim.presets import PRESETS, Preset
@@ -134,8 +134,8 @@ class MicrostructureSim:
         self._book = self._venue.book
         self._book.now_ns = START_NS
         self._fair.reset(rng.stream_key(chance, rng.SIM_FAIR, self._market, 0))
-        opening = rng.stream_key(chance, rng.SIM_SIZE, self._market, 0)
-        self._word = rng.stream_key(chance, rng.SIM_TRADE, self._market, 0)
+        opening = rng.stream_key(chance, rng.SIM_OPENING, self._market, 0)
+        self._word = rng.stream_key(chance, rng.SIM_ACTION, self._market, 0)
         self._agents.open_book(self._book, opening, self._word)
         self._book.prints.clear()
         self._next_grid_ns = START_NS + _GRID_NS
@@ -200,8 +200,8 @@ class MicrostructureSim:
         agents.mend()
 
     def _wait_ns(self) -> int:
-        """Draw the time until the next action."""
-        u = rng.uniform(self._word, self._actions * 8 + 7)
+        """Draw the time until the next action, by the last of its draws."""
+        u = rng.uniform(self._word, self._actions * DRAWS + DRAWS - 1)
         return 1 + int(-math.log(1.0 - u) / self._rate * NS_PER_SECOND)
 
     def _rescale(self, now_ns: UnixNs) -> None:

@@ -31,7 +31,7 @@ def test_draws_are_those_of_splitmix64():
     ("words", "value"),
     [
         ((0, rng.SIM_FAIR, 0, 0, 0), 17990875778844135198),
-        ((1, rng.SIM_TRADE, 2, 3, 4), 7575529049147372201),
+        ((1, rng.SIM_ACTION, 2, 3, 4), 7575529049147372201),
         ((2**63 - 1, rng.MODEL, 7, -1, 2**40), 12034943554426101896),
     ],
 )
@@ -120,5 +120,5 @@ def test_draws_under_one_key_do_not_shift_those_under_another():
 
 
 def test_streams_are_distinct():
-    streams = [rng.SIM_FAIR, rng.SIM_SIZE, rng.SIM_TRADE, rng.MODEL, rng.LATENCY, rng.QUEUE]
+    streams = [rng.SIM_FAIR, rng.SIM_OPENING, rng.SIM_ACTION, rng.MODEL, rng.LATENCY, rng.QUEUE]
     assert len(set(streams)) == len(streams)
