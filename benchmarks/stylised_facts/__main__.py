@@ -113,6 +113,7 @@ def rows() -> list[Row]:
         *_spread("print, lots", lambda f: f.print_lots, ("mean", "median")),
         *_spread("order, lots", lambda f: f.order_lots, ("mean", "median", "p90", "p99")),
         *_spread("order / size at best before it", lambda f: f.order_of_best, ("median", "p90")),
+        Row("half spread before orders / over time", lambda f: f.half_at_trades / f.half_spread),
         *(row for step in (1, 10) for row in _returns(step)),
         Row("variance ratio 10 s / 1 s", lambda f: f.variance_ratio),
         *(Row(f"signs of prints, lag {lag}", _entry("print_signs", lag)) for lag in SIGN_LAGS),

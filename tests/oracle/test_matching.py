@@ -31,6 +31,7 @@ def test_queue_and_fills_are_those_of_the_lot_by_lot_queue(displayed, script):
     fills: list[tuple[str, int]] = []
     show(venue, displayed)
     for n, (act, subject, lots) in enumerate(script):
+        venue.now_ns += 1_000_000_000  # so no book foretells a trade
         if act == "join":
             answer, slot = arrive(venue, BUY, subject, lots, GTC, False, False)
             assert answer == ACCEPTED

@@ -143,7 +143,7 @@ def test_orders_fill_against_a_book_built_from_order_messages(tmp_path):
         orders(
             ("execute", 1, "buy", 9.9, 5.0), trades=[{"price": 9.9, "size": 5.0, "aggressor_side": "sell"}]
         ),
-        orders(("add", 4, "buy", 9.7, 1.0), trades=[{"price": 9.7, "size": 50.0, "aggressor_side": "sell"}]),
+        orders(("add", 4, "buy", 9.7, 51.0), ("execute", 4, "buy", 9.7, 50.0)),  # through our bid
         orders(("add", 5, "buy", 9.8, 1.0), ("modify", 2, "sell", 10.0, 2.0)),
     ]
     _, packets = play(tmp_path, events)
