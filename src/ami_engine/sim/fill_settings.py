@@ -88,7 +88,7 @@ def read_latency_table(path: Path) -> tuple[Latency, Latency]:
     """
     entry, response = Latency(ENTRY), Latency(RESPONSE)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = [name for name in TABLE_COLUMNS if name not in (rows.fieldnames or ())]
             if missing:
