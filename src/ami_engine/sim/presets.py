@@ -202,7 +202,7 @@ PRESETS = {
         depth_lots=1_000.0,
         trade_rate=0.5,
         trade_lots=500.0,
-        volatility=0.3,
+        volatility=0.2,
         informed=0.5,
         impact=0.15,
         conviction=0.5,
@@ -214,7 +214,7 @@ PRESETS = {
         vol_sigma=1.1,
         vol_s=120.0,
         jump_s=120.0,
-        jump=15.0,
+        jump=6.0,
     ),
 }
 """By name."""
