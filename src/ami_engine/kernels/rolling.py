@@ -13,6 +13,8 @@ INF = math.inf
 
 _LANES = 8
 _BLOCK = 128  # above it the pairwise sum halves its range
+MAX_SUM = 960
+"""Longest range that `pairwise_sum` sums as numpy does; the longest window has 300 samples."""
 
 
 @dataclass(slots=True)
@@ -204,17 +206,40 @@ def ring_max(r: Ring) -> float:
 
 
 def pairwise_sum(values: list[float], start: int, n: int) -> float:
-    """Sum ``values[start : start + n]`` pairwise, in eight lanes; equal to ``np.sum``.
+    """Sum ``values[start : start + n]`` pairwise, in eight lanes; equal to ``np.sum`` up to `MAX_SUM`.
+
+    A range above 128 is halved, at a multiple of eight, and each half is summed alone. The levels are
+    written out: a compiled function that calls itself cannot be kept in a cache.
 
     Source: Higham (1993), The accuracy of floating point summation, section 4.
 
     >>> pairwise_sum([9.0, 1.0, 2.0, 3.0], 1, 3)
     6.0
     """
-    if n > _BLOCK:
-        half = n // 2
-        half -= half % _LANES
-        return pairwise_sum(values, start, half) + pairwise_sum(values, start + half, n - half)
+    if n <= _BLOCK:
+        return _sum_block(values, start, n)
+    half = n // 2
+    half -= half % _LANES
+    return _sum_half(values, start, half) + _sum_half(values, start + half, n - half)
+
+
+def _sum_half(values: list[float], start: int, n: int) -> float:
+    if n <= _BLOCK:
+        return _sum_block(values, start, n)
+    half = n // 2
+    half -= half % _LANES
+    return _sum_quarter(values, start, half) + _sum_quarter(values, start + half, n - half)
+
+
+def _sum_quarter(values: list[float], start: int, n: int) -> float:
+    if n <= _BLOCK:
+        return _sum_block(values, start, n)
+    half = n // 2
+    half -= half % _LANES
+    return _sum_block(values, start, half) + _sum_block(values, start + half, n - half)
+
+
+def _sum_block(values: list[float], start: int, n: int) -> float:
     total = 0.0
     done = 0
     if n >= _LANES:

@@ -1,0 +1,90 @@
+"""What a batch run writes of each step: one short row a decision, a fill, a message."""
+
+import math
+from dataclasses import dataclass
+
+NAN = math.nan
+
+
+@dataclass(slots=True)
+class DecisionRow:
+    """One step.
+
+    Args:
+        kind: MARKET or TIMER of inputs.py.
+        bad: Reason code of an input that changed no state; 0 = it was admitted.
+        proposed: The model's action, by severity number; `action` the final one.
+        why: Reason code for which the model was not asked, or a latch or the plan decided; 0 = none.
+        reason: Which of the model's own reasons; -1 = none.
+        refusing: Bit i = row i of the guard table refuses.
+        flags: Bit 0 = a buy was clamped, bit 1 = a sell was.
+        open_buy_lots: What working buys may still fill.
+    """
+
+    step: int = 0
+    now_ns: int = 0
+    cell: int = 0
+    kind: int = 0
+    bad: int = 0
+    proposed: int = 0
+    action: int = 0
+    why: int = 0
+    reason: int = -1
+    kept: int = 0
+    refusing: int = 0
+    flags: int = 0
+    n_messages: int = 0
+    n_reports: int = 0
+    position_lots: int = 0
+    open_buy_lots: int = 0
+    open_sell_lots: int = 0
+    confidence: float = NAN
+    bid: float = NAN
+    ask: float = NAN
+    mid: float = NAN
+    equity: float = NAN
+    realized_pnl: float = NAN
+    unrealized_pnl: float = NAN
+    fees: float = NAN
+    drawdown: float = NAN
+
+
+@dataclass(slots=True)
+class FillRow:
+    """One fill as the ledger took it; the order is named by the step and leg that sent it.
+
+    ``liquidity`` 0 = maker, 1 = taker; ``ts_ns`` is the venue's time of it.
+    """
+
+    step: int = 0
+    now_ns: int = 0
+    ts_ns: int = 0
+    cell: int = 0
+    order_step: int = 0
+    order_leg: int = 0
+    side: int = 0
+    liquidity: int = 0
+    price: float = NAN
+    size: float = NAN
+    fee: float = 0.0
+
+
+@dataclass(slots=True)
+class OrderRow:
+    """One message to the broker; ``price`` nan = none; ``old_step`` -1 where it replaces nothing."""
+
+    step: int = 0
+    now_ns: int = 0
+    cell: int = 0
+    op: int = 0
+    order_step: int = 0
+    order_leg: int = 0
+    old_step: int = -1
+    old_leg: int = -1
+    side: int = 0
+    tif: int = 0
+    post_only: int = 0
+    reduce_only: int = 0
+    level: int = 0
+    price: float = NAN
+    size: float = NAN

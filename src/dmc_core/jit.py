@@ -1,0 +1,138 @@
+"""The one file that knows numba: kernels compiled, and records laid out for them.
+
+A kernel (`decision_schema.kernel`) stays a plain Python function; `compiled` gives its compiled
+twin, made of the same source: each kernel that it calls is compiled first, and a copy of the function
+sees those in place of the plain ones. Both exist side by side, so either can check the other.
+
+Compiled code is kept in a folder named by a hash of all our sources: numba itself looks at one file
+at a time and would go on using a kernel whose callee has changed.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, ParamSpec, TypeVar
+
+from decision_schema.errors import ConfigError
+from decision_schema.kernel import is_kernel
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+PACKAGES = ("decision_schema", "dmc_core", "ami_engine")
+CACHE_VARIABLE = "MDM_CACHE"
+"""Environment variable with the folder of compiled kernels; unset = the user's cache folder."""
+MISSING = "compiled kernels need numba: pip install 'mdm-engine[fast]'"
+
+_COMPILED: dict[Any, Any] = {}
+
+
+def can_compile() -> bool:
+    """Tell whether numba is installed; it is not imported for it."""
+    return importlib.util.find_spec("numba") is not None
+
+
+@cache
+def source_hash() -> str:
+    """Give the digest of all our source files, once a process."""
+    digest = hashlib.sha256()
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        roots = [] if spec is None else list(spec.submodule_search_locations or ())
+        for root in map(Path, roots):
+            for file in sorted(root.rglob("*.py")):
+                if "_private" not in file.parts:
+                    digest.update(f"{name}/{file.relative_to(root).as_posix()}\n".encode())
+                    digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Give the folder of the kernels compiled from the present sources."""
+    given = os.environ.get(CACHE_VARIABLE)
+    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / ("" if given else "mdm-engine") / f"kernels-{source_hash()[:16]}"
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Give the compiled twin of a kernel; it is compiled at its first call, or taken from the cache.
+
+    Raises:
+        ConfigError: numba is not installed, or the function, or one that it calls, is no kernel.
+    """
+    if function not in _COMPILED:
+        _COMPILED[function] = _compile(function, ())
+    twin: Callable[P, R] = _COMPILED[function]
+    return twin
+
+
+def _compile(function: Any, callers: tuple[str, ...]) -> Any:
+    if not isinstance(function, FunctionType):
+        raise ConfigError(f"{function!r} is no plain function: a kernel is one, at the level of a module")
+    name = f"{function.__module__}.{function.__qualname__}"
+    numba = numba_module()
+    names = dict(function.__globals__)
+    for used in sorted(_names_of(function.__code__)):
+        value = names.get(used)
+        if value is function or not isinstance(value, FunctionType):
+            continue
+        if not is_kernel(value):
+            raise ConfigError(f"{name} cannot be compiled: it calls {used}, which is no @kernel")
+        if value not in _COMPILED:
+            _COMPILED[value] = _compile(value, (*callers, name))
+        names[used] = _COMPILED[value]
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+    copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+    twin = _njit(numba, copy)
+    names[function.__name__] = twin  # a kernel that calls itself
+    return twin
+
+
+def _njit(numba: Any, function: FunctionType) -> Any:
+    """Hand a function to numba, whose own settings are as before when this returns."""
+    before = numba.config.CACHE_DIR
+    try:
+        numba.config.CACHE_DIR = str(_writable_cache())
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def _writable_cache() -> Path:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="mdm-kernels-"))  # this process compiles for itself
+
+
+@cache
+def numba_module() -> Any:
+    """Import numba, on first use.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    if not can_compile():
+        raise ConfigError(MISSING)
+    return importlib.import_module("numba")
+
+
+def _names_of(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_of(constant)
