@@ -8,15 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ami_engine.kernels import fused
+from ami_engine.kernels.book import Book, copy_book
 from ami_engine.kernels.decision import Decision, Rules
+from ami_engine.kernels.fused import judge_and_pursue, plan_and_see
+from ami_engine.kernels.guard import see
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput
+from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState
+from ami_engine.loop.edge import Admitted
+from decision_schema.reasons import OK
 from dmc_core.jit import compiled
 from dmc_core.layout import RecordView, array_of, write_record
-
-MAX_TRADES = 5_000
-"""Trades of one input: as many as an event may carry."""
 
 
 class Core:
@@ -34,7 +37,7 @@ class Core:
         self._cells, self._rules = [blank], [rules]
         self._state, self._decision, self._x, self._input = [state], [Decision()], [ModelInput()], [Input()]
         self._trades: Any = [TradeRow()]
-        self._n_trades = 1
+        self.at = -1
         if fast:
             self._state, self._decision, self._x, self._input, self._cells, self._rules, self._trades = (
                 array_of(part)
@@ -69,29 +72,97 @@ class Core:
         self._reads()
         self.state.n_cells += 1
 
-    def write_input(self, inp: Input, trades: list[TradeRow]) -> None:
-        """Bring the input of the next step."""
-        if not self.fast:
-            self._input[0] = inp
-            self._trades = trades
-            return
-        write_record(self._input[0], inp)
-        if len(trades) > len(self._trades):
-            self._trades = array_of([TradeRow() for _ in range(2 * len(trades))])
-        for i, trade in enumerate(trades):
-            self._trades[i] = (trade.price, trade.size, trade.side)
-
     def open(self, now_ns: int) -> None:
         """Begin a step."""
         self._open(self._state, now_ns)
 
-    def take(self) -> int:
-        """Observe the input; give the reason for which the model is not asked, OK = it is."""
+    def take(self, admitted: Admitted) -> int:
+        """Observe an input; give the reason for which the model is not asked, OK = it is."""
+        inp = admitted.inp
+        self.at = inp.cell
+        if inp.bad == OK and inp.has_book == 1:
+            self._stage(admitted.book)
+        if self.fast:
+            write_record(self._input[0], inp)
+            if inp.n_trades > len(self._trades):
+                self._trades = array_of([TradeRow() for _ in range(2 * inp.n_trades)])
+            for i, trade in enumerate(admitted.trades):
+                self._trades[i] = (trade.price, trade.size, trade.side)
+        else:
+            self._input[0], self._trades = inp, admitted.trades
         return int(self._take(self._state, self._cells, self._decision, self._x, self._input, self._trades))
+
+    def ask(self, model: Callable[..., None], at: int) -> int:
+        """Ask a model that is a kernel; OK, or the reason for which its answer is no proposal."""
+        if self.fast:
+            memory, proposed = self._cells[at]["memory"], self._decision[0]["proposed"]
+            compiled(model)(self._x[0], memory, proposed)
+        else:
+            model(self.x, self.cells[at].memory, self.decision.proposed)
+        return check_proposed(self.decision.proposed)
 
     def decide(self, at: int, inconsistent: int) -> None:
         """Turn the proposal into messages."""
         self._decide(self._state, self._cells, self._rules, self._decision, at, inconsistent)
+
+    def plan_and_see(self, at: int) -> None:
+        """The first half of `decide`: complete the proposal to orders, write what the guards see."""
+        plan_and_see(self.state, self.cells, self._rule_views(), self.decision, at)
+
+    def see(self, at: int) -> None:
+        """Write anew what the guards see, after `set_limits`."""
+        cell, rules = self.cells[at], self._rule_views()[at]
+        see(self.state, self.cells, cell, rules.limits, self.decision.context, self.state.now_ns)
+
+    def judge_and_pursue(self, at: int, inconsistent: int, hook_failed: int) -> None:
+        """The second half of `decide`."""
+        judge_and_pursue(
+            self.state, self.cells, self._rule_views(), self.decision, at, inconsistent, hook_failed
+        )
+
+    def set_limits(self, at: int, limits: list[float]) -> None:
+        """Let a market go by other limits."""
+        own = self._rule_views()[at].limits
+        for i, limit in enumerate(limits):
+            own[i] = limit
+
+    def _rule_views(self) -> list[Rules]:
+        return [RecordView(rules) for rules in self._rules] if self.fast else self._rules  # type: ignore[misc]
+
+    def _stage(self, book: Book) -> None:
+        """Put the book that an event leads to into its market."""
+        if not self.fast:
+            copy_book(book, self.cells[self.at].market.staged)
+            return
+        staged = self._cells[self.at]["market"]["staged"]
+        for name in ("bid", "ask", "mid", "bid_depth", "ask_depth", "depth", "n_bids", "n_asks"):
+            staged[name] = getattr(book, name)
+        n_bids, n_asks = book.n_bids, book.n_asks
+        staged["bid_prices"][:n_bids] = book.bid_prices[:n_bids]
+        staged["bid_sizes"][:n_bids] = book.bid_sizes[:n_bids]
+        staged["ask_prices"][:n_asks] = book.ask_prices[:n_asks]
+        staged["ask_sizes"][:n_asks] = book.ask_sizes[:n_asks]
+
+    def features(self, at: int) -> list[float]:
+        """Give the feature vector of a market."""
+        return self._numbers(self._cells[at]["market"]["features"] if self.fast else self.cells[at].market.features)
+
+    def memory(self, at: int) -> list[float]:
+        """Give what a model that is a kernel keeps of a market."""
+        return self._numbers(self._cells[at]["memory"]["values"] if self.fast else self.cells[at].memory.values)
+
+    def observed(self) -> list[float]:
+        """Give the numbers that the guards saw, by slot."""
+        context = self._decision[0]["context"]["observed"] if self.fast else self.decision.context.observed
+        return self._numbers(context)
+
+    def verdicts(self) -> list[int]:
+        """Give the verdicts of the guards, by row."""
+        judgement = self._decision[0]["judgement"]["verdicts"] if self.fast else self.decision.judgement.verdicts
+        return self._numbers(judgement)
+
+    def _numbers(self, values: Any) -> Any:
+        return values.tolist() if self.fast else list(values)
 
 
 def _grown(array: Any, record: Any) -> Any:

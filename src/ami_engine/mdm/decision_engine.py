@@ -14,7 +14,7 @@ from ami_engine.mdm.kernel_model import KernelModel
 from ami_engine.mdm.private_hook import Model, load_private_model
 from ami_engine.mdm.reference_model import propose_reference
 from ami_engine.security.redaction import redact_secrets, redact_text
-from decision_schema.errors import ConfigError
+from decision_schema.errors import ConfigError, ContractError
 from decision_schema.packet_v2 import tag_floats
 from decision_schema.types import Action, Proposal
 from dmc_core.dmc.policy_hook import load_source
@@ -91,6 +91,10 @@ class DecisionEngine:
             )
         except Exception as error:  # noqa: BLE001 - user code: any failure holds
             return self._hold(type(error).__name__, error)
+
+    def unusable(self) -> Proposal:
+        """Give the HOLD that stands for an answer of a compiled model that is no proposal."""
+        return self._hold("ContractError", ContractError("its action or confidence is none"))
 
     def wants(self, name: str) -> bool:
         """Tell whether the model takes a keyword, so that the loop builds only what is read."""

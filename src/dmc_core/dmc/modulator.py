@@ -1,7 +1,7 @@
 """`modulate`: a proposal, a policy and a context in; the decision and how it differs out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from decision_schema import reasons
@@ -75,7 +75,7 @@ def modulate(
     remarks = [problem] if problem else []
     if hook_failed and any(leg.increasing for leg in legs):
         remarks.append(reasons.NAMES[reasons.POLICY_HOOK_ERROR])
-    codes = refusal_codes(judgement, legs, seen)
+    codes = refusal_codes(judgement, legs, seen.presence, seen.sources)
     codes = [*remarks, *codes] if action is Action.HOLD else [*codes, *remarks]
     decision = FinalDecision(
         action=action,
@@ -163,19 +163,28 @@ def refusal_names(judgement: Judgement) -> list[str]:
     return [GUARDS[i].name for i in refusing_rows(judgement)]
 
 
-def refusal_codes(judgement: Judgement, legs: list[Leg], context: GuardContext) -> list[str]:
-    """Give the reason codes of the refusals, each once: the deciding ones first, then in table order."""
+def refusal_codes(
+    judgement: Judgement, legs: Sequence[Leg], presence: Sequence[int], sources: Mapping[int, str]
+) -> list[str]:
+    """Give the reason codes of the refusals, each once: the deciding ones first, then in table order.
+
+    Args:
+        judgement: What the guards said.
+        legs: The orders it was said of.
+        presence: Of each observed number.
+        sources: The input that is missing, by slot, where it is another than the slot's own.
+    """
     refusing = refusing_rows(judgement)
     deciding = [i for i in refusing if _asks_for(i, judgement) == judgement.action]
     codes: list[str] = []
     for i in [*deciding, *refusing]:
-        verdict, presence = judgement.verdicts[i], context.presence[VALUE_SLOT[i]]
+        verdict, here = judgement.verdicts[i], presence[VALUE_SLOT[i]]
         if i >= FIRST_LEG_ROW:  # legs speak for their rows
             place = i - FIRST_LEG_ROW
-            verdict, presence = next(
+            verdict, here = next(
                 (leg.verdicts[place], leg.presence[place]) for leg in legs if _refuses_leg(leg, place)
             )
-        code = reason_of(i, verdict, presence, context.sources.get(VALUE_SLOT[i], ""))
+        code = reason_of(i, verdict, here, sources.get(VALUE_SLOT[i], ""))
         if code not in codes:
             codes.append(code)
     return codes
