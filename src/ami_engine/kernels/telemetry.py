@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from decision_schema.kernel import kernel
 from dmc_core.dmc.risk_policy import WINDOW_CAPACITY
 
 
@@ -14,6 +15,7 @@ class TimeWindow:
     times_ns: list[int] = field(default_factory=lambda: [0] * WINDOW_CAPACITY)
 
 
+@kernel
 def record_time(window: TimeWindow, now_ns: int) -> None:
     """Count one event at `now_ns`; the oldest gives way when the window is full."""
     if window.count == WINDOW_CAPACITY:
