@@ -20,6 +20,8 @@ GRID_TOLERANCE = 1e-6
 """Prices and sizes within this part of a step take the step."""
 FLOAT_TOLERANCE = 2.0**-51
 """... or within this part of themselves: beyond 1e9 steps a float knows its step no better."""
+MOST_STEPS = 2.0**61
+"""Most steps that rounding gives."""
 
 
 @kernel
@@ -29,7 +31,7 @@ def price_of(ticks: Ticks, num: int, den: int) -> Price:
     >>> price_of(57, 1, 100)
     0.57
     """
-    return ticks * num / den
+    return float(ticks) * float(num) / float(den)
 
 
 @kernel
@@ -44,7 +46,20 @@ def steps_of(price: Price, num: int, den: int) -> float:
 
 @kernel
 def _tolerance(steps: float) -> float:
-    return min(0.25, GRID_TOLERANCE + FLOAT_TOLERANCE * abs(steps))
+    tolerance = GRID_TOLERANCE + FLOAT_TOLERANCE * abs(steps)
+    if tolerance > 0.25:
+        return 0.25
+    return tolerance
+
+
+@kernel
+def _within(steps: float) -> float:
+    """Take steps beyond 2**61 for so many: sums of whole ones then fit 64 bits."""
+    if steps > MOST_STEPS:
+        return MOST_STEPS
+    if steps < -MOST_STEPS:
+        return -MOST_STEPS
+    return steps
 
 
 @kernel
@@ -55,7 +70,7 @@ def floor_steps(value: float, num: int, den: int) -> int:
     (57, 57)
     """
     steps = value * den / num
-    return math.floor(steps + _tolerance(steps))
+    return math.floor(_within(steps + _tolerance(steps)))
 
 
 @kernel
@@ -66,7 +81,7 @@ def ceil_steps(value: float, num: int, den: int) -> int:
     (57, 58)
     """
     steps = value * den / num
-    return math.ceil(steps - _tolerance(steps))
+    return math.ceil(_within(steps - _tolerance(steps)))
 
 
 def parse_step(text: str, field: str) -> tuple[int, int]:

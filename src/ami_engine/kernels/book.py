@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from decision_schema.events import MAX_LEVELS, UNSET, Event
+from decision_schema.kernel import kernel
 from decision_schema.reasons import CROSSED_BOOK, INVALID_ASK, INVALID_BID, INVALID_MID, LOCKED_BOOK, OK
 
 NAN = math.nan
@@ -39,6 +40,7 @@ class Book:
     ask_sizes: list[float] = field(default_factory=_level_array)
 
 
+@kernel
 def copy_book(source: Book, target: Book) -> None:
     """Make `target` equal to `source`; only valid levels are copied."""
     target.bid = source.bid
@@ -49,13 +51,15 @@ def copy_book(source: Book, target: Book) -> None:
     target.depth = source.depth
     target.n_bids = source.n_bids
     target.n_asks = source.n_asks
-    n_bids, n_asks = source.n_bids, source.n_asks
-    target.bid_prices[:n_bids] = source.bid_prices[:n_bids]
-    target.bid_sizes[:n_bids] = source.bid_sizes[:n_bids]
-    target.ask_prices[:n_asks] = source.ask_prices[:n_asks]
-    target.ask_sizes[:n_asks] = source.ask_sizes[:n_asks]
+    for i in range(source.n_bids):
+        target.bid_prices[i] = source.bid_prices[i]
+        target.bid_sizes[i] = source.bid_sizes[i]
+    for i in range(source.n_asks):
+        target.ask_prices[i] = source.ask_prices[i]
+        target.ask_sizes[i] = source.ask_sizes[i]
 
 
+@kernel
 def check_book(book: Book, price_min: float, price_max: float) -> int:
     """Judge a merged book: OK, or the reason code for which it must not be used.
 

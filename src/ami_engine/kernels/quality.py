@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ami_engine.kernels.book import Book
-from decision_schema.events import UNSET, Event
+from ami_engine.kernels.inputs import Input, TradeRow
+from decision_schema.kernel import kernel
 
 
 @dataclass(slots=True)
@@ -42,24 +43,23 @@ class DataQuality:
     last_venue_ns: int = -1
 
 
-def count_event(quality: DataQuality, event: Event, book: Book, now_ns: int) -> None:
+@kernel
+def count_event(q: DataQuality, inp: Input, book: Book, trades: list[TradeRow], now_ns: int) -> None:
     """Count an accepted event; `book` is the one that stood before it."""
-    q = quality
     q.events += 1
-    if event.bids is not UNSET and event.asks is not UNSET:
-        q.snapshots += 1
-    if event.deltas is not UNSET or event.order_messages:
-        q.changes += 1
-    if event.bid is not UNSET or event.ask is not UNSET or event.has_quote:
-        q.quotes += 1
-    for trade in event.trades:
+    q.snapshots += inp.is_snapshot
+    q.changes += inp.is_change
+    q.quotes += inp.is_quote
+    for i in range(inp.trade_at, inp.trade_at + inp.n_trades):
         q.trades += 1
-        q.trades_outside += int(trade.price < book.bid or trade.price > book.ask)
+        if trades[i].price < book.bid or trades[i].price > book.ask:
+            q.trades_outside += 1
     if q.first_ns < 0:
         q.first_ns = now_ns
     else:
         q.longest_silence_ns = max(q.longest_silence_ns, now_ns - q.last_ns)
     q.last_ns = now_ns
-    if event.ts_ns is not None:
-        q.venue_time_back += int(event.ts_ns < q.last_venue_ns)
-        q.last_venue_ns = event.ts_ns
+    if inp.ts_ns >= 0:
+        if inp.ts_ns < q.last_venue_ns:
+            q.venue_time_back += 1
+        q.last_venue_ns = inp.ts_ns
