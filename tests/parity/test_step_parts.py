@@ -69,7 +69,9 @@ class Worlds:
             for plain, fast in zip(getattr(self.plain, name), getattr(self.fast, name), strict=True):
                 other = copy.deepcopy(plain)
                 read_record(fast, other)
-                assert repr(other) == repr(plain), name
+                got, want = repr(other), repr(plain)
+                at = next((i for i, (a, b) in enumerate(zip(got, want, strict=False)) if a != b), 0)
+                assert got == want, f"{name}: ...{got[at - 90 : at + 30]} but ...{want[at - 90 : at + 30]}"
 
 
 def make_input(rng, w, now):
@@ -99,7 +101,10 @@ def make_input(rng, w, now):
     if strange and count[1]:
         book.ask = book.ask_prices[0] = rng.choice([1e17, 1e300, math.nan])
     book.mid = 0.5 * (book.bid + book.ask)
-    book.bid_depth, book.ask_depth = sum(book.bid_sizes[: count[0]]), sum(book.ask_sizes[: count[1]])
+    book.bid_depth, book.ask_depth = (
+        sum(book.bid_sizes[: count[0]], 0.0),
+        sum(book.ask_sizes[: count[1]], 0.0),
+    )
     book.depth = book.bid_depth + book.ask_depth
     for trade in w.plain.trades:
         trade.price, trade.size = middle + tick * rng.randrange(-2, 3), rng.uniform(0.0, 9.0)
@@ -145,6 +150,7 @@ def make_verdict(rng, w, at):
     plan, verdict, judgement = decision.plan, decision.verdict, decision.judgement
     verdict.action = rng.choice([0] * 12 + [1, 1, 2, 3, 4])
     decision.n_legs = plan.n_wanted if verdict.action == 0 else 0
+    w.fast.decisions[0]["n_legs"] = decision.n_legs
     for i in range(decision.n_legs):
         leg = decision.legs[i]
         leg.allowed = plan.wanted[i].allowed = int(rng.random() < 0.8)
