@@ -87,11 +87,11 @@ def raw_column(name: str, column: Any) -> Any:
 
 
 def _array_of_list(column: Sequence[Any]) -> Any:
-    """Make an array of a list; a list of mixed kinds stays one of objects, so that no number becomes text."""
+    """Make an array of a list; of mixed kinds, or of texts (numpy would cut them), one of objects."""
     import numpy as np
 
     kinds = set(map(type, column))
-    if kinds <= {float, int} or kinds == {str}:
+    if kinds <= {float, int}:
         return np.asarray(column if kinds else [], dtype=None if kinds else np.float64)
     if len(kinds) == 1 and issubclass(next(iter(kinds)), np.generic):
         return np.asarray(column)
