@@ -134,6 +134,7 @@ class RowFiles:
         self._writing: dict[Table, Future[None]] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="mdm-rows")
         self._closed = False
+        self._failed: TraceError | None = None
         for table in TABLES:
             folder = self.run_dir / table
             if any(folder.glob(PARTS)):
@@ -163,6 +164,8 @@ class RowFiles:
         import numpy as np
 
         check_rows(table, rows)
+        if self._failed:
+            raise self._failed
         if self._closed:
             raise TraceError(f"{self.run_dir} is closed: rows of {table} come too late")
         rows = np.ascontiguousarray(rows)
@@ -182,6 +185,8 @@ class RowFiles:
     def close(self) -> None:
         """Write what is held; a table without rows gets one part without rows.
 
+        After a part that could not be written none is written any more: there is never a gap between parts.
+
         Raises:
             TraceError: A part could not be written.
         """
@@ -189,6 +194,8 @@ class RowFiles:
             return
         self._closed = True
         try:
+            if self._failed:
+                raise self._failed
             for table in TABLES:
                 if self._held[table] or not self._parts[table]:
                     self._write(table)
@@ -218,7 +225,11 @@ class RowFiles:
     def _wait(self, table: Table) -> None:
         writing = self._writing.pop(table, None)
         if writing is not None:
-            writing.result()
+            try:
+                writing.result()
+            except TraceError as error:
+                self._failed = error
+                raise
 
     def _write_part(self, table: Table, columns: Any, file: Path) -> None:
         polars = importlib.import_module("polars")

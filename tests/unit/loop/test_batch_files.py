@@ -171,20 +171,34 @@ def test_a_part_that_is_being_written_is_none_yet(tmp_path, monkeypatch):
         files.close()
     monkeypatch.undo()
     assert len(read(tmp_path)) == 10
+
+
+def test_after_the_end_no_rows_are_taken(tmp_path):
+    files = RowFiles(tmp_path, MARKETS)
     files.close()
-    with pytest.raises(TraceError, match="is closed"):
+    files.close()
+    with pytest.raises(TraceError, match="is closed: rows of decisions come too late"):
         files.append("decisions", decisions(1))
 
 
-def test_a_failed_write_is_told_at_the_next_part(tmp_path, monkeypatch):
+def test_after_a_failed_write_there_is_no_gap(tmp_path, monkeypatch):
+    """It is told at the next part, and then again: what is written stays the beginning of the run."""
+
     def fail(frame, file, **_):
         raise pl.exceptions.ComputeError("no\nway")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", fail)
     files = RowFiles(tmp_path, MARKETS, part_rows=2)
     files.append("decisions", decisions(2))
-    with pytest.raises(TraceError, match=r"part-00000\.parquet cannot be written: no$"):
+    files._wait("decisions")
+    with monkeypatch.context() as patched:
+        patched.setattr(pl.DataFrame, "write_parquet", fail)
         files.append("decisions", decisions(2))
+        for _ in range(2):
+            with pytest.raises(TraceError, match=r"part-00001\.parquet cannot be written: no$"):
+                files.append("decisions", decisions(2))
+    with pytest.raises(TraceError, match=r"no$"):
+        files.close()
+    assert parts(tmp_path) == ["part-00000.parquet"]
 
 
 def test_the_error_of_a_run_is_not_hidden_by_one_of_its_files(tmp_path, monkeypatch):
