@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ami_engine.kernels.event_clock import NONE, EventTime, asks_wall, settle_event, stamp_event
 from decision_schema.events import Event
-from decision_schema.units import NS_PER_DAY, DurationNs, UnixNs
+from decision_schema.units import DurationNs, UnixNs
 
 
 def wall_ns() -> UnixNs:
@@ -28,10 +29,6 @@ def wall_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-MAX_JUMP_NS = 366 * NS_PER_DAY
-"""Longest gap between two events that is taken for one."""
-
-
 class EventClock:
     """Time as the events carry it: ours where they have it, else the venue's, else one wall reading.
 
@@ -50,32 +47,28 @@ class EventClock:
 
     def __init__(self, feed_delay: Callable[[UnixNs], DurationNs] | None = None) -> None:
         self._feed_delay = feed_delay
-        self._last: UnixNs = 0
-        self._carried = False
-        self._doubted: UnixNs | None = None
+        self._time = EventTime()
 
     def stamp(self, event: Event) -> UnixNs:
         """Give the time that a step of this event would have; 0 = none is known yet."""
-        carried = event.stamp_ns
+        time = self._time
         if event.bad is not None:
-            return self._last
-        if carried is None:
-            return max(self._last, wall_ns()) if not self._carried and event.has_book else self._last
-        if self._feed_delay is not None and event.received_ns is None:
-            carried += self._feed_delay(carried)
-        if self._carried and carried - self._last > MAX_JUMP_NS:
-            before, self._doubted = self._doubted, carried
-            if before is None or not before <= carried <= before + MAX_JUMP_NS:
-                return self._last
-        return max(self._last, carried)
+            return time.last_ns
+        ours, stamp, delay = event.received_ns, event.received_ns, 0
+        if stamp is None:
+            stamp = event.ts_ns
+        if stamp is None:
+            stamp = NONE
+            if asks_wall(time, stamp, int(event.has_book)) == 1:
+                return max(time.last_ns, wall_ns())
+        elif ours is None and self._feed_delay is not None:
+            delay = self._feed_delay(stamp)
+        return stamp_event(time, stamp, delay)
 
     def settle(self, event: Event, now_ns: UnixNs, *, in_order: bool) -> UnixNs:
         """Move on to the stamp of an event in order; another one leaves the time as it is."""
-        if in_order:
-            self._last = max(self._last, now_ns)
-            self._carried = self._carried or event.stamp_ns is not None
-            self._doubted = None
-        return self._last
+        stamp = event.ts_ns if event.received_ns is None else event.received_ns
+        return settle_event(self._time, NONE if stamp is None else stamp, now_ns, int(in_order))
 
 
 class WallClock:

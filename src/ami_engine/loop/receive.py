@@ -3,14 +3,14 @@
 import msgspec
 
 from ami_engine.kernels.book_builder import READ_ANYWAY, build, pass_by
-from ami_engine.kernels.channels import judge_order, note_order
+from ami_engine.kernels.channels import NONE, judge_order, note_order
 from ami_engine.kernels.features import MarketState
 from ami_engine.kernels.records import Cell
 from ami_engine.loop.engine import Engine
 from ami_engine.security.redaction import redact_secrets
 from decision_schema import reasons
 from decision_schema.decode_event import decode_event
-from decision_schema.events import Bad, Event
+from decision_schema.events import UNSET, Bad, Event
 from decision_schema.packet_v2 import tag_floats
 from decision_schema.reasons import NAMES
 from decision_schema.units import NS_PER_MS, UnixNs
@@ -56,7 +56,14 @@ def admit(engine: Engine, event: Event, now_ns: UnixNs) -> Event:
     cell = engine.cell_of(event)
     code = _out_of_line(engine, cell, event, now_ns)
     if code == reasons.OK:
-        note_order(cell.channels, engine.channel_of(event), event)
+        note_order(
+            cell.channels,
+            engine.channel_of(event),
+            NONE if event.seq is None else event.seq,
+            NONE if event.prev_seq is None else event.prev_seq,
+            NONE if event.stamp_ns is None else event.stamp_ns,
+            int(event.has_book),
+        )
         code = _unusable(cell.market, event)
     if code != reasons.OK:
         return msgspec.structs.replace(event, bad=Bad(NAMES[code]))
@@ -70,7 +77,10 @@ def _out_of_line(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> in
     channel = engine.channel_of(event)
     if channel < 0:
         return reasons.TOO_MANY_CHANNELS
-    code = judge_order(cell.channels, channel, event)
+    seq = NONE if event.seq is None else event.seq
+    stamp_ns = NONE if event.stamp_ns is None else event.stamp_ns
+    is_snapshot = int(event.bids is not UNSET and event.asks is not UNSET)
+    code = judge_order(cell.channels, channel, seq, stamp_ns, is_snapshot)
     if code != reasons.OK:
         return code
     latest = max(event.ts_ns or 0, event.received_ns or 0)
