@@ -51,24 +51,35 @@ class EventClock:
 
     def stamp(self, event: Event) -> UnixNs:
         """Give the time that a step of this event would have; 0 = none is known yet."""
-        time = self._time
         if event.bad is not None:
-            return time.last_ns
-        ours, stamp, delay = event.received_ns, event.received_ns, 0
-        if stamp is None:
-            stamp = event.ts_ns
-        if stamp is None:
-            stamp = NONE
-            if asks_wall(time, stamp, int(event.has_book)) == 1:
-                return max(time.last_ns, wall_ns())
-        elif ours is None and self._feed_delay is not None:
-            delay = self._feed_delay(stamp)
-        return stamp_event(time, stamp, delay)
+            return self._time.last_ns
+        stamp = event.stamp_ns
+        is_ours = event.received_ns is not None
+        return self.stamp_ns(NONE if stamp is None else stamp, int(is_ours), int(event.has_book))
 
     def settle(self, event: Event, now_ns: UnixNs, *, in_order: bool) -> UnixNs:
         """Move on to the stamp of an event in order; another one leaves the time as it is."""
-        stamp = event.ts_ns if event.received_ns is None else event.received_ns
-        return settle_event(self._time, NONE if stamp is None else stamp, now_ns, int(in_order))
+        stamp = event.stamp_ns
+        return self.settle_ns(NONE if stamp is None else stamp, now_ns, int(in_order))
+
+    def stamp_ns(self, stamp_ns: int, is_ours: int, has_book: int) -> UnixNs:
+        """Do as `stamp` in numbers: what the event carries (-1 = nothing), and whether by our clock."""
+        time = self._time
+        delay = 0
+        if stamp_ns < 0:
+            if asks_wall(time, stamp_ns, has_book) == 1:
+                return max(time.last_ns, wall_ns())
+        elif self._feed_delay is not None and is_ours == 0:
+            delay = self._feed_delay(stamp_ns)
+        return stamp_event(time, stamp_ns, delay)
+
+    def settle_ns(self, stamp_ns: int, now_ns: UnixNs, in_order: int) -> UnixNs:
+        """Do as `settle` in numbers."""
+        return settle_event(self._time, stamp_ns, now_ns, in_order)
+
+    def last_ns(self) -> UnixNs:
+        """Give the time of a step whose input cannot be read."""
+        return self._time.last_ns
 
 
 class WallClock:
@@ -87,3 +98,16 @@ class WallClock:
     def settle(self, event: Event, now_ns: UnixNs, *, in_order: bool) -> UnixNs:
         """Give the time of the step: the wall moves on whatever the event is."""
         return now_ns
+
+    def stamp_ns(self, stamp_ns: int, is_ours: int, has_book: int) -> UnixNs:
+        """Give the present time."""
+        self._last = max(self._last, wall_ns())
+        return self._last
+
+    def settle_ns(self, stamp_ns: int, now_ns: UnixNs, in_order: int) -> UnixNs:
+        """Give the time of the step."""
+        return now_ns
+
+    def last_ns(self) -> UnixNs:
+        """Give the present time."""
+        return self.stamp_ns(NONE, 0, 0)

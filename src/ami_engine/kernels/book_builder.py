@@ -247,30 +247,59 @@ def read_parts(parts: Parts, event: Event) -> None:
     (True, 0.49, nan, 1)
     """
     carried = 0
-    for name, bit in _BITS:
-        value = getattr(event, name)
-        if value is UNSET:
-            setattr(parts, name, NAN)
-        else:
-            carried |= bit
-            setattr(parts, name, NAN if value is None else value)
+    value = event.bid
+    if value is UNSET:
+        parts.bid = NAN
+    else:
+        carried |= BID
+        parts.bid = NAN if value is None else value
+    value = event.ask
+    if value is UNSET:
+        parts.ask = NAN
+    else:
+        carried |= ASK
+        parts.ask = NAN if value is None else value
+    value = event.mid
+    if value is UNSET:
+        parts.mid = NAN
+    else:
+        carried |= MID
+        parts.mid = NAN if value is None else value
+    value = event.bid_size
+    if value is UNSET:
+        parts.bid_size = NAN
+    else:
+        carried |= BID_SIZE
+        parts.bid_size = NAN if value is None else value
+    value = event.ask_size
+    if value is UNSET:
+        parts.ask_size = NAN
+    else:
+        carried |= ASK_SIZE
+        parts.ask_size = NAN if value is None else value
+    value = event.bid_depth
+    if value is UNSET:
+        parts.bid_depth = NAN
+    else:
+        carried |= BID_DEPTH
+        parts.bid_depth = NAN if value is None else value
+    value = event.ask_depth
+    if value is UNSET:
+        parts.ask_depth = NAN
+    else:
+        carried |= ASK_DEPTH
+        parts.ask_depth = NAN if value is None else value
+    value = event.depth
+    if value is UNSET:
+        parts.depth = NAN
+    else:
+        carried |= DEPTH
+        parts.depth = NAN if value is None else value
     parts.carried = carried
     parts.book_seq = NONE if event.book_seq is None else event.book_seq
     built = event.deltas is not UNSET or len(event.order_messages) > 0
     parts.levels_bids = int(built or event.bids is not UNSET)
     parts.levels_asks = int(built or event.asks is not UNSET)
-
-
-_BITS = (
-    ("bid", BID),
-    ("ask", ASK),
-    ("mid", MID),
-    ("bid_size", BID_SIZE),
-    ("ask_size", ASK_SIZE),
-    ("bid_depth", BID_DEPTH),
-    ("ask_depth", ASK_DEPTH),
-    ("depth", DEPTH),
-)
 
 
 def _lost(builder: BookBuilder) -> int:

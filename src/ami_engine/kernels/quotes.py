@@ -14,6 +14,7 @@ BID, ASK, MID, BID_SIZE, ASK_SIZE, BID_DEPTH, ASK_DEPTH, DEPTH = 1, 2, 4, 8, 16,
 """Bits of `Parts.carried`."""
 QUOTE = BID_SIZE | ASK_SIZE
 """With one of these each price that is carried is a quote."""
+TOP = BID | ASK
 BIDS, ASKS = BID | BID_SIZE, ASK | ASK_SIZE
 SHOWS_BIDS, SHOWS_ASKS = BIDS | BID_DEPTH, ASKS | ASK_DEPTH
 MAX_PRICE_FACTOR = 100.0
@@ -96,9 +97,11 @@ def build_quote(
     >>> build_quote(quotes, parts, book, staged, 0, 0.0, 1.0) == OK, staged.mid, staged.depth
     (True, 0.5, 7.0)
     """
-    if quotes.held == 0:
+    quoted = parts.carried & QUOTE != 0
+    is_whole = quoted and parts.carried & TOP == TOP and parts.book_seq < 0  # nothing of the last one stays
+    if quotes.held == 0 and not is_whole:
         copy_book(book, staged)
-    if parts.carried & QUOTE == 0:
+    if not quoted:
         merge_parts(parts, staged)
     elif take_quote(quotes, parts, staged, NONE) == 1:
         show_quotes(quotes, staged, lost)
