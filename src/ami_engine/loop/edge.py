@@ -16,7 +16,6 @@ from ami_engine.kernels.channels import MAX_CHANNELS, NONE, Channels, judge_orde
 from ami_engine.kernels.inputs import (
     FIELDS,
     HALTED,
-    MARKET,
     NO_STATUS,
     OPEN,
     RECONNECTED,
@@ -120,6 +119,7 @@ class Edge:
         self._max_skew_ns = max_skew_ns
         self._by_name: dict[str, EdgeMarket] = {}
         self._parts = Parts()
+        self._is_plain = True
         self._out = Admitted(Event(), Input(), Book(), [TradeRow()], [DepartureRow()])
         self.market_ids: list[str] = []
         self.markets: list[EdgeMarket] = []
@@ -148,59 +148,44 @@ class Edge:
         market = self._by_name.get(event.market_id)
         if market is None:
             market = self._begin(event.market_id)
-        code, cell = TOO_MANY_MARKETS, NONE
-        if market is not None:
-            cell = market.number
-            code = self._order(market, event, stamp_ns, has_book)
+        trades, settlement = event.trades, event.settlement
+        if market is None:
+            code, inp.cell = TOO_MANY_MARKETS, NONE
+        else:
+            inp.cell = market.number
+            code = self._order(market, event, ts_ns, stamp_ns, now_ns, has_book)
             if code == OK:
-                latest = stamp_ns if stamp_ns > ts_ns else ts_ns
-                if latest - self._max_skew_ns > now_ns:
-                    code = FUTURE_EVENT
+                low, high = market.price_min, market.price_max
+                if has_book == 1:
+                    code = build_parts(
+                        market.builder, parts, market.book, event, market.staged, low, high
+                    )
                 else:
-                    seq, before = event.seq, event.prev_seq
-                    note_order(
-                        market.channels, market.names[event.channel], NONE if seq is None else seq,
-                        NONE if before is None else before, stamp_ns, has_book,
-                    )  # fmt: skip
-                    code = self._take(market, parts, event, has_book)
+                    pass_by(market.builder, event)
+                if code == OK and trades:
+                    code = _judge_trades(trades, low, high)
+                if code == OK and settlement is not None and not low <= settlement <= high:
+                    code = INVALID_SETTLEMENT
         in_order = 1 if code in READ else 0
-        inp.kind = MARKET
-        inp.cell = cell
         inp.bad = code
-        inp.bad_field = NONE
         inp.is_read = in_order
         inp.now_ns = clock.settle_ns(stamp_ns, now_ns, in_order)
         inp.ts_ns = ts_ns
         inp.has_book = has_book
         inp.is_quote = 1 if carried & (TOP | QUOTE) != 0 else 0
+        if has_levels or trades or not self._is_plain or event.status is not None:
+            self._write_rest(event, market)
+        elif settlement is not None or event.funding_rate is not None:
+            self._write_rest(event, market)
         inp.shows_bids = 1 if carried & SHOWS_BIDS != 0 or parts.levels_bids == 1 else 0
         inp.shows_asks = 1 if carried & SHOWS_ASKS != 0 or parts.levels_asks == 1 else 0
-        trades = event.trades
-        inp.trade_at = 0
-        inp.n_trades = len(trades)
-        if trades:
-            self._write_trades(trades)
-        inp.departure_at = 0
-        if has_levels:
-            self._write_levels(event, market)
-        else:
-            inp.is_snapshot = inp.is_change = inp.has_order_messages = inp.n_departures = 0
         if market is not None:
-            builder = market.builder
-            inp.by_order = builder.follows_orders
-            inp.public_orders = builder.orders.added
             if code == OK and has_book == 1:
                 market.book, market.staged = market.staged, market.book
                 out.book = market.book
-            else:
-                out.book = market.staged
-        else:
-            inp.by_order = inp.public_orders = 0
-        status = event.status
-        inp.status = NO_STATUS if status is None else _status_of(status)
-        rate, settlement = event.funding_rate, event.settlement
-        inp.funding_rate = NAN if rate is None else rate
-        inp.settlement = NAN if settlement is None else settlement
+            builder = market.builder
+            inp.by_order = builder.follows_orders
+            inp.public_orders = builder.orders.added
         if code != OK:
             out.event = msgspec.structs.replace(event, bad=Bad(NAMES[code]))
         return out
@@ -221,35 +206,50 @@ class Edge:
         self._out.new_market = name
         return market
 
-    def _order(self, market: EdgeMarket, event: Event, stamp_ns: int, has_book: int) -> int:
-        """Say why an event does not come in the order of its channel."""
+    def _order(
+        self, market: EdgeMarket, event: Event, ts_ns: int, stamp_ns: int, now_ns: int, has_book: int
+    ) -> int:
+        """Say why an event does not come in the order of its channel; note it where it does."""
         names = market.names
         channel = names.get(event.channel)
         if channel is None:
             if len(names) == MAX_CHANNELS:
                 return TOO_MANY_CHANNELS
             channel = names[event.channel] = len(names)
-        seq = event.seq
-        if seq is None:
-            return judge_order(market.channels, channel, NONE, stamp_ns, 0)
-        is_snapshot = int(event.bids is not UNSET and event.asks is not UNSET)
-        return judge_order(market.channels, channel, seq, stamp_ns, is_snapshot)
-
-    def _take(self, market: EdgeMarket, parts: Parts, event: Event, has_book: int) -> int:
-        """Build the book of an event in order; say why it must not change the market."""
-        low, high = market.price_min, market.price_max
-        if has_book == 1:
-            code = build_parts(market.builder, parts, market.book, event, market.staged, low, high)
-            if code != OK:
-                return code
+        number, before, is_snapshot = event.seq, NONE, 0
+        if number is None:
+            seq = NONE
         else:
-            pass_by(market.builder, event)
-        for trade in event.trades:
-            if not low < trade.price <= high:
-                return INVALID_TRADE
-        if event.settlement is not None and not low <= event.settlement <= high:
-            return INVALID_SETTLEMENT
+            seq = number
+            before = NONE if event.prev_seq is None else event.prev_seq
+            is_snapshot = int(event.bids is not UNSET and event.asks is not UNSET)
+        code = judge_order(market.channels, channel, seq, stamp_ns, is_snapshot)
+        if code != OK:
+            return code
+        latest = stamp_ns if stamp_ns > ts_ns else ts_ns
+        if latest - self._max_skew_ns > now_ns:
+            return FUTURE_EVENT
+        note_order(market.channels, channel, seq, before, stamp_ns, has_book)
         return OK
+
+    def _write_rest(self, event: Event, market: EdgeMarket | None) -> None:
+        """Write what a plain quote does not have; those that follow find it empty."""
+        inp, parts = self._out.inp, self._parts
+        status, rate, settlement = event.status, event.funding_rate, event.settlement
+        trades = event.trades
+        inp.bad_field = NONE
+        inp.n_trades = len(trades)
+        if trades:
+            self._write_trades(trades)
+        has_levels = parts.levels_bids == 1 or parts.levels_asks == 1
+        if has_levels:
+            self._write_levels(event, market)
+        else:
+            inp.is_snapshot = inp.is_change = inp.has_order_messages = inp.n_departures = 0
+        inp.status = NO_STATUS if status is None else _status_of(status)
+        inp.funding_rate = NAN if rate is None else rate
+        inp.settlement = NAN if settlement is None else settlement
+        self._is_plain = not (has_levels or trades) and status is None and rate is None and settlement is None
 
     def _write_trades(self, trades: tuple[Trade, ...]) -> None:
         rows = self._out.trades
@@ -281,20 +281,27 @@ class Edge:
 
     def _write_unreadable(self, event: Event, reason: str) -> None:
         """Write an event that could not be decoded: it has no part but its times."""
+        self._is_plain = False
         inp = self._out.inp
         market = self._by_name.get(event.market_id)
-        inp.kind = MARKET
         inp.cell = NONE if market is None else market.number
         inp.bad, inp.bad_field = code_of(reason)
         inp.now_ns = self._clock.last_ns()
         inp.ts_ns = NONE if event.ts_ns is None else event.ts_ns
         inp.is_read = inp.has_book = inp.is_quote = inp.shows_bids = inp.shows_asks = 0
         inp.is_snapshot = inp.is_change = inp.has_order_messages = 0
-        inp.trade_at = inp.n_trades = inp.departure_at = inp.n_departures = 0
+        inp.n_trades = inp.n_departures = 0
         inp.by_order = 0 if market is None else market.builder.follows_orders
         inp.public_orders = 0 if market is None else market.builder.orders.added
         inp.status = NO_STATUS
         inp.funding_rate = inp.settlement = NAN
+
+
+def _judge_trades(trades: tuple[Trade, ...], price_min: float, price_max: float) -> int:
+    for trade in trades:
+        if not price_min < trade.price <= price_max:
+            return INVALID_TRADE
+    return OK
 
 
 def _status_of(status: str) -> int:
