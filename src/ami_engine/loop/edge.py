@@ -150,7 +150,9 @@ class Edge:
             market = self._begin(event.market_id)
         trades, settlement = event.trades, event.settlement
         if market is None:
-            code, inp.cell = TOO_MANY_MARKETS, NONE
+            code = TOO_MANY_MARKETS
+            inp.cell = NONE
+            inp.by_order = inp.public_orders = 0
         else:
             inp.cell = market.number
             code = self._order(market, event, ts_ns, stamp_ns, now_ns, has_book)
