@@ -1,10 +1,12 @@
 """RunSummary: counts over the packets of a run, and a few sentences that explain them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from decision_schema.packet_v2 import PacketV2
+from decision_schema.events import UNSET, OrderUpdate, Report
 from decision_schema.reasons import text_of
+from decision_schema.step_packet import StepPacket
 from decision_schema.types import Action
 
 _WAITING = ("order_open_no_cancel", "awaiting_broker")
@@ -29,7 +31,7 @@ class RunSummary:
         self.dry_run = dry_run
         self.steps = 0
         self.events = 0
-        self.actions: Counter[str] = Counter(dict.fromkeys(Action, 0))
+        self.actions: Counter[str] = Counter(dict.fromkeys(map(str, Action), 0))
         self.proposed: Counter[str] = Counter()
         self.hold_reasons: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
@@ -44,33 +46,34 @@ class RunSummary:
         self.source_errors: list[str] = []
         self.rejected: Counter[str] = Counter()
 
-    def update(self, packet: PacketV2) -> None:
+    def update(self, packet: StepPacket) -> None:
         """Count one packet."""
         self.steps += 1
-        self.events += packet.input.get("kind", "market") == "market"
+        self.events += packet.input.kind == "market"
         decision = packet.final_action
-        self.actions[decision["action"]] += 1
-        self.proposed[packet.mdm["proposal"]["action"]] += 1
-        if decision["action"] != Action.ACT and decision["reasons"]:
-            self._count(self.hold_reasons, decision["reasons"][0])
-        for code in (packet.mismatch or {}).get("flags", ()):
+        self.actions[decision.action] += 1
+        self.proposed[packet.mdm.proposal.action] += 1
+        if decision.action != "ACT" and decision.reasons:
+            self._count(self.hold_reasons, decision.reasons[0])
+        for code in packet.mismatch.flags:
             self._count(self.remarks, code)
-        for row in packet.guards.get("refusals", ()):
-            self._count(self.refusals, row["name"])
-        bad = packet.input.get("bad")
-        if bad:
-            self._count(self.bad_inputs, bad["reason"])
+        if packet.guards.refusals is not UNSET:
+            for row in packet.guards.refusals:
+                self._count(self.refusals, row.name)
+        if packet.input.bad is not None:
+            self._count(self.bad_inputs, packet.input.bad.reason)
         for intent in packet.intents:
-            self.submitted += intent["op"] != "cancel"
-            self.replaced += intent["op"] == "replace"
-            self.canceled += intent["op"] != "submit"
-        self.count_reports(packet.external["reports"])
+            self.submitted += intent.op != "cancel"
+            self.replaced += intent.op == "replace"
+            self.canceled += intent.op != "submit"
+        if packet.external.reports:
+            self.count_reports(packet.external.reports)
 
-    def count_reports(self, reports: list[dict[str, Any]]) -> None:
-        """Count rejections among recorded reports; fills are counted where the ledger takes them."""
+    def count_reports(self, reports: Sequence[Report]) -> None:
+        """Count rejections among reports; fills are counted where the ledger takes them."""
         for report in reports:
-            if report["type"] == "order" and report.get("status") == "rejected":
-                self._count(self.rejected, report.get("reason") or "no reason given")
+            if isinstance(report, OrderUpdate) and report.status == "rejected":
+                self._count(self.rejected, report.reason or "no reason given")
 
     def count_source_failure(self, kind: str, words: str) -> None:
         """Count a failure of a source; its first words are kept."""
@@ -87,7 +90,7 @@ class RunSummary:
         return {
             "steps": self.events,
             "packets": self.steps,
-            "action_counts": {str(action): self.actions[action] for action in Action},
+            "action_counts": {str(action): self.actions[str(action)] for action in Action},
             "hold_reasons": dict(self.hold_reasons.most_common()),
             "refusals": dict(self.refusals.most_common()),
             "bad_inputs": dict(self.bad_inputs.most_common()),
@@ -108,7 +111,7 @@ class RunSummary:
             stopped: Step and reason of a latched STOP.
         """
         lines = []
-        acts, fills = self.proposed[Action.ACT], self.bought + self.sold
+        acts, fills = self.proposed["ACT"], self.bought + self.sold
         if stopped is not None:
             lines.append(
                 f"STOP at step {stopped['step']}: {text_of(stopped['reason'])}. No new risk after it."

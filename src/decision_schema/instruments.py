@@ -13,23 +13,28 @@ from typing import Literal
 import msgspec
 
 from decision_schema.errors import ContractError
+from decision_schema.kernel import kernel
 from decision_schema.units import Lots, Notional, Price, Size, Ticks, UnixNs
 
 GRID_TOLERANCE = 1e-6
 """Prices and sizes within this part of a step take the step."""
 FLOAT_TOLERANCE = 2.0**-51
 """... or within this part of themselves: beyond 1e9 steps a float knows its step no better."""
+MOST_STEPS = 2.0**61
+"""Most steps that rounding gives."""
 
 
+@kernel
 def price_of(ticks: Ticks, num: int, den: int) -> Price:
     """Give the price of a whole number of ticks of ``num / den``.
 
     >>> price_of(57, 1, 100)
     0.57
     """
-    return ticks * num / den
+    return float(ticks) * float(num) / float(den)
 
 
+@kernel
 def steps_of(price: Price, num: int, den: int) -> float:
     """Give a price in ticks (or a size in lots) of ``num / den``, fractional where off the grid.
 
@@ -39,10 +44,25 @@ def steps_of(price: Price, num: int, den: int) -> float:
     return price * den / num
 
 
+@kernel
 def _tolerance(steps: float) -> float:
-    return min(0.25, GRID_TOLERANCE + FLOAT_TOLERANCE * abs(steps))
+    tolerance = GRID_TOLERANCE + FLOAT_TOLERANCE * abs(steps)
+    if tolerance > 0.25:
+        return 0.25
+    return tolerance
 
 
+@kernel
+def _within(steps: float) -> float:
+    """Take steps beyond 2**61 for so many: sums of whole ones then fit 64 bits."""
+    if steps > MOST_STEPS:
+        return MOST_STEPS
+    if steps < -MOST_STEPS:
+        return -MOST_STEPS
+    return steps
+
+
+@kernel
 def floor_steps(value: float, num: int, den: int) -> int:
     """Round to the grid downwards: the price of a buy, the size of any order.
 
@@ -50,9 +70,10 @@ def floor_steps(value: float, num: int, den: int) -> int:
     (57, 57)
     """
     steps = value * den / num
-    return math.floor(steps + _tolerance(steps))
+    return math.floor(_within(steps + _tolerance(steps)))
 
 
+@kernel
 def ceil_steps(value: float, num: int, den: int) -> int:
     """Round to the grid upwards: the price of a sell.
 
@@ -60,7 +81,7 @@ def ceil_steps(value: float, num: int, den: int) -> int:
     (57, 58)
     """
     steps = value * den / num
-    return math.ceil(steps - _tolerance(steps))
+    return math.ceil(_within(steps - _tolerance(steps)))
 
 
 def parse_step(text: str, field: str) -> tuple[int, int]:
@@ -83,6 +104,7 @@ def parse_step(text: str, field: str) -> tuple[int, int]:
     return fraction.numerator, fraction.denominator
 
 
+@kernel
 def unit_loss(is_binary: bool, multiplier: float, long: bool, price: Price) -> Notional:
     """Give the amount at risk of one unit of size at a price; nan where the price is nan.
 

@@ -95,3 +95,55 @@ def read_record(place: Any, record: Any) -> None:
             value[:] = place[name].tolist()
         else:
             setattr(record, name, place[name].item())
+
+
+class RecordView:
+    """A place in an array, read and written by field name as the record itself would be.
+
+    >>> @dataclasses.dataclass(slots=True)
+    ... class Point:
+    ...     x: float = 0.5
+    >>> array = array_of([Point()])
+    >>> view = RecordView(array[0])
+    >>> view.x += 1.0
+    >>> view.x, array["x"][0].item()
+    (1.5, 1.5)
+    """
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: Any) -> None:
+        object.__setattr__(self, "_place", place)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return _seen(self._place[name])
+        except ValueError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._place[name] = value
+
+
+class ListView:
+    """A list inside a record in an array."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, at: int) -> Any:
+        return _seen(self._items[at])
+
+    def __setitem__(self, at: int, value: Any) -> None:
+        self._items[at] = value
+
+
+def _seen(value: Any) -> Any:
+    if value.dtype.names is not None and value.ndim == 0:
+        return RecordView(value)
+    return ListView(value) if value.ndim else value.item()

@@ -492,4 +492,4 @@ def test_all_rows_are_judged_whatever_the_proposal(proposal, policy, context):
 
 def test_a_fresh_context_proves_nothing():
     assert math.isnan(GuardContext().inventory)
-    assert Leg(side=1, price=0.5, size=1.0).allowed is False
+    assert Leg(side=1, price=0.5, size=1.0).allowed == 0

@@ -116,19 +116,24 @@ def apply_entry(account: Account, position: Position | None, entry: LedgerEntry)
     if position is None:
         raise ContractError(f"{entry_id(entry)} names market {entry.market_id!r}: give its position")
     if isinstance(entry, Fill):
-        _check_price(position, entry.price, entry)
+        check_entry(position, entry)
         lots = whole_lots(entry.size, position.lot_num, position.lot_den)
         apply_fill(account, position, 1 if entry.side == "buy" else -1, lots, entry.price, entry.fee)
     elif isinstance(entry, Funding):
         apply_funding(account, position, entry.amount)
     elif isinstance(entry, Settlement):
-        _check_price(position, entry.price, entry)
+        check_entry(position, entry)
         apply_settlement(account, position, entry.price)
     else:
-        _check_price(position, entry.price, entry)
+        check_entry(position, entry)
         apply_correction(account, position, entry.lots, entry.price, entry.amount)
 
 
-def _check_price(position: Position, price: float, entry: Fill | Settlement | Correction) -> None:
-    if position.is_binary != 0 and not 0.0 <= price <= 1.0:
-        raise ContractError(f"{entry_id(entry)} has price {price} in a binary market: give 0 to 1")
+def check_entry(position: Position, entry: Fill | Settlement | Correction) -> None:
+    """Refuse a price that the market cannot have.
+
+    Raises:
+        ContractError: The market is binary and the price outside 0 to 1.
+    """
+    if position.is_binary != 0 and not 0.0 <= entry.price <= 1.0:
+        raise ContractError(f"{entry_id(entry)} has price {entry.price} in a binary market: give 0 to 1")

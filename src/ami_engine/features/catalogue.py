@@ -141,7 +141,8 @@ FEATURES: tuple[FeatureSpec, ...] = (
     _own("last_fill_age_ms", "ms", "now", "now - time of our last fill"),
 )
 
-_NAMES: tuple[str, ...] = tuple(spec.name for spec in FEATURES)
+NAMES: tuple[str, ...] = tuple(spec.name for spec in FEATURES)
+"""Names of the features, in the order of the feature vector."""
 
 
 def named(values: list[float]) -> dict[str, float]:
@@ -150,7 +151,7 @@ def named(values: list[float]) -> dict[str, float]:
     >>> named([0.5, math.nan, 400.0])
     {'mid': 0.5, 'spread_bps': 400.0}
     """
-    return {name: value for name, value in zip(_NAMES, values, strict=False) if not math.isnan(value)}
+    return {name: value for name, value in zip(NAMES, values, strict=False) if not math.isnan(value)}
 
 
 def table() -> str:

@@ -243,7 +243,7 @@ def admit_row(
     inp.shows_asks = int(carried & SHOWS_ASKS != 0)
     if wrong >= 0:
         inp.cell = feed.cell if feed.seen == 1 else NONE
-        inp.bad = INVALID_INPUT
+        inp.bad = _code_of(wrong)
         return
     inp.cell = feed.cell
     stamp_ns = row.received_ns if row.received_ns >= 0 else inp.ts_ns
@@ -277,6 +277,18 @@ def admit_row(
         inp.is_read = is_read(code)
     inp.bad = code
     inp.now_ns = settle_event(time, stamp_ns, now_ns, inp.is_read)
+
+
+@kernel
+def _code_of(field: int) -> int:
+    """Give the reason code of a field that cannot be used."""
+    if field == BID_FIELD:
+        return INVALID_BID
+    if field == ASK_FIELD:
+        return INVALID_ASK
+    if field == MID_FIELD:
+        return INVALID_MID
+    return INVALID_TRADE if field == TRADES_FIELD else INVALID_INPUT
 
 
 @kernel

@@ -15,6 +15,7 @@ In a step `record_cost` comes with the fill, before the event of the step has ch
 from dataclasses import dataclass, field
 
 from ami_engine.kernels.book import NAN
+from decision_schema.kernel import kernel
 from decision_schema.units import Lots, Notional, Price
 
 MAKER = 0
@@ -46,6 +47,7 @@ class CostState:
     captured: list[float] = field(default_factory=lambda: [0.0] * N_ROLES)
 
 
+@kernel
 def see_mid(k: CostState, mid: Price, settled: int) -> None:
     """Keep a mid; nan keeps the last one, and so does a market that has ended.
 
@@ -60,6 +62,7 @@ def see_mid(k: CostState, mid: Price, settled: int) -> None:
         k.mid = mid
 
 
+@kernel
 def record_cost(
     k: CostState, role: int, side: int, lots: Lots, amount: float, price: Price, fee: Notional
 ) -> Price:
@@ -86,6 +89,7 @@ def record_cost(
     return mid
 
 
+@kernel
 def spread_captured(k: CostState) -> Notional:
     """Sum what all fills captured: makers, then takers, then the rest.
 
@@ -95,6 +99,7 @@ def spread_captured(k: CostState) -> Notional:
     return k.captured[MAKER] + k.captured[TAKER] + k.captured[UNSAID]
 
 
+@kernel
 def position_pnl(realized: Notional, unrealized: Notional, captured: Notional) -> Notional:
     """Give what positions earned as the mid moved: the profit of trading that no fill captured.
 
@@ -107,6 +112,7 @@ def position_pnl(realized: Notional, unrealized: Notional, captured: Notional) -
     return realized + unrealized - captured
 
 
+@kernel
 def inventory_pnl(position: Notional, adverse: Notional) -> Notional:
     """Give what positions earned beyond the first 60 s after each fill.
 

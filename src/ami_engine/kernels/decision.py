@@ -7,7 +7,7 @@ says of a decision is made from it.
 import math
 from dataclasses import dataclass, field
 
-from ami_engine.kernels.orders import GTC, Wanted
+from ami_engine.kernels.orders import GTC, Intents, Wanted
 from dmc_core.dmc.context import GuardContext
 from dmc_core.dmc.decide import HOLD, MAX_LEGS, Judgement, Leg
 from dmc_core.dmc.guards import N_LIMITS
@@ -42,7 +42,7 @@ class Rules:
 
 @dataclass(slots=True)
 class Terms:
-    """One order as a model wants it: price nan = take; size nan = the configured one; ttl -1 = the policy's."""
+    """One order as a model wants it: price nan = take, size nan = the configured, ttl -1 = the policy's."""
 
     side: int = 0
     price: float = NAN
@@ -159,5 +159,6 @@ class Decision:
     legs: list[Leg] = field(default_factory=lambda: [Leg() for _ in range(MAX_LEGS)])
     judgement: Judgement = field(default_factory=Judgement)
     verdict: Verdict = field(default_factory=Verdict)
+    intents: Intents = field(default_factory=Intents)
     n_messages: int = 0
     messages: list[Message] = field(default_factory=lambda: [Message() for _ in range(MAX_MESSAGES)])

@@ -37,6 +37,7 @@ from ami_engine.kernels.rolling import (
     ring_sum_of_squares,
 )
 from decision_schema.instruments import Instrument
+from decision_schema.kernel import kernel
 
 # Index of every feature in MarketState.features; the catalogue has them in the same order.
 MID = 0
@@ -195,6 +196,7 @@ def new_market_state(instrument: Instrument, sample_ns: int) -> MarketState:
     )
 
 
+@kernel
 def advance_time(m: MarketState, now_ns: int) -> None:
     """Take the samples due at or before `now_ns` (ns); call it first in a step, before its event.
 
@@ -225,6 +227,7 @@ def advance_time(m: MarketState, now_ns: int) -> None:
         _take_sample(m)
 
 
+@kernel
 def accept_book(m: MarketState, event_ns: int) -> None:
     """Make the staged book the book; `event_ns` is its venue time (ns).
 
@@ -244,6 +247,7 @@ def accept_book(m: MarketState, event_ns: int) -> None:
     m.book_changed = 1
 
 
+@kernel
 def accept_trade(m: MarketState, price: float, size: float, side: int) -> None:
     """Count one public trade; `side` is +1 where a buyer took, -1 a seller, 0 where none is said.
 
@@ -269,6 +273,7 @@ def accept_trade(m: MarketState, price: float, size: float, side: int) -> None:
         m.sold += size
 
 
+@kernel
 def refresh_features(m: MarketState, now_ns: int) -> None:
     """Write the market features as of `now_ns` (ns): call it last, after the event.
 
@@ -290,6 +295,7 @@ def refresh_features(m: MarketState, now_ns: int) -> None:
     _write_running(m, now_ns)
 
 
+@kernel
 def sample_mid(m: MarketState, mid: float) -> None:
     """Take one sample of the mid: its log change, and sigma over the last changes.
 
@@ -307,6 +313,7 @@ def sample_mid(m: MarketState, mid: float) -> None:
     m.sampled = 1
 
 
+@kernel
 def _take_sample(m: MarketState) -> None:
     book = m.book
     sample_mid(m, book.mid)
@@ -324,6 +331,7 @@ def _take_sample(m: MarketState) -> None:
     m.next_sample_ns += m.sample_ns
 
 
+@kernel
 def _write_book(m: MarketState) -> None:
     book = m.book
     f = m.features
@@ -349,6 +357,7 @@ def _write_book(m: MarketState) -> None:
         f[i] = finite(f[i])
 
 
+@kernel
 def _write_windows(m: MarketState) -> None:
     f = m.features
     sigma = _sigma(m.changes)
@@ -375,6 +384,7 @@ def _write_windows(m: MarketState) -> None:
     m.trades_window = ring_sum(m.trades_ring)
 
 
+@kernel
 def _write_running(m: MarketState, now_ns: int) -> None:
     f = m.features
     if m.books == 0:
@@ -393,6 +403,7 @@ def _write_running(m: MarketState, now_ns: int) -> None:
         f[TRADE_INTENSITY] = part_of(m.trades_window + m.trades, float(now_ns - start) / NS_IN_S)
 
 
+@kernel
 def _sigma(changes: Ring) -> float:
     """Standard deviation of log changes in bps: of two at least."""
     return BPS * ring_std(changes, ring_mean(changes)) if changes.count > 1 else NAN

@@ -4,6 +4,7 @@ import math
 
 from ami_engine.kernels.book import NAN, Book
 from decision_schema.instruments import GRID_TOLERANCE
+from decision_schema.kernel import kernel
 
 BPS = 1e4
 LEVEL_DECAY = 0.5
@@ -11,6 +12,7 @@ LEVEL_DECAY = 0.5
 LARGEST_HALF_TICK = 1e15
 
 
+@kernel
 def finite(value: float) -> float:
     """Give the value, or nan where it is not finite.
 
@@ -20,6 +22,7 @@ def finite(value: float) -> float:
     return value if value - value == 0.0 else NAN
 
 
+@kernel
 def part_of(value: float, whole: float) -> float:
     """Give ``value / whole``; nan where the whole is not above 0.
 
@@ -29,6 +32,7 @@ def part_of(value: float, whole: float) -> float:
     return finite(value / whole) if whole > 0.0 else NAN
 
 
+@kernel
 def in_ticks(price: float, num: int, den: int) -> float:
     """Give a price in ticks of ``num / den``; within 1e-6 tick of a whole or half tick it is that.
 
@@ -46,6 +50,7 @@ def in_ticks(price: float, num: int, den: int) -> float:
     return 0.5 * nearest if abs(halves - nearest) <= 2.0 * GRID_TOLERANCE else ticks
 
 
+@kernel
 def log_change(before: float, after: float) -> float:
     """Give ``log(after / before)``; nan unless both prices are known and above 0.
 
@@ -58,6 +63,7 @@ def log_change(before: float, after: float) -> float:
     return math.log(ratio) if 0.0 < ratio < math.inf else NAN
 
 
+@kernel
 def spread_in_bps(bid: float, ask: float, mid: float) -> float:
     """Give the spread in 1/10,000 of the mid, ``(10⁴ ask - 10⁴ bid) / mid``; nan unless mid > 0.
 
@@ -67,6 +73,7 @@ def spread_in_bps(bid: float, ask: float, mid: float) -> float:
     return part_of(BPS * ask - BPS * bid, mid)
 
 
+@kernel
 def vwap(prices: list[float], sizes: list[float], n: int) -> float:
     """Give the size-weighted price of the first `n` levels, summed in their order; nan without size.
 
@@ -81,6 +88,7 @@ def vwap(prices: list[float], sizes: list[float], n: int) -> float:
     return part_of(value, size)
 
 
+@kernel
 def crossed_mean(bid: float, bid_size: float, ask: float, ask_size: float) -> float:
     """Weight each side's price by the other side's size: ``(bid·ask_size + ask·bid_size) / both``.
 
@@ -92,6 +100,7 @@ def crossed_mean(bid: float, bid_size: float, ask: float, ask_size: float) -> fl
     return part_of(bid * ask_size + ask * bid_size, bid_size + ask_size)
 
 
+@kernel
 def weighted_imbalance(book: Book) -> float:
     """Give the imbalance of all kept levels, each with half the weight of the one before it.
 
@@ -118,6 +127,7 @@ def weighted_imbalance(book: Book) -> float:
     return part_of(bids - asks, bids + asks)
 
 
+@kernel
 def best_bid_size(book: Book) -> float:
     """Give the size at the best bid: 0 where the side is empty, nan where it is unknown.
 
@@ -129,6 +139,7 @@ def best_bid_size(book: Book) -> float:
     return 0.0 if book.bid_depth == 0.0 else NAN
 
 
+@kernel
 def best_ask_size(book: Book) -> float:
     """Give the size at the best ask: 0 where the side is empty, nan where it is unknown.
 
@@ -140,6 +151,7 @@ def best_ask_size(book: Book) -> float:
     return 0.0 if book.ask_depth == 0.0 else NAN
 
 
+@kernel
 def order_flow(before: Book, after: Book) -> float:
     """Give the order-flow imbalance between two books, in units of base; nan with an unknown size.
 

@@ -44,6 +44,8 @@ class Input:
         status: NO_STATUS, OPEN, HALTED or RECONNECTED.
         funding_rate: nan = none.
         settlement: Price at which the market ends; nan = it does not.
+        asks_after: 1 = after it the broker may be asked for orders that lack evidence: of the timers of
+            one instant only the last one.
     """
 
     kind: int = MARKET
@@ -69,6 +71,7 @@ class Input:
     status: int = NO_STATUS
     funding_rate: float = math.nan
     settlement: float = math.nan
+    asks_after: int = 1
 
 
 @dataclass(slots=True)

@@ -15,9 +15,12 @@ average price, and what is closed whole leaves exactly 0.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from decision_schema.instruments import Instrument, unit_loss
+from decision_schema.kernel import kernel
 from decision_schema.units import NS_PER_DAY, Lots, Notional, Price, Size, UnixNs
 
 NAN = math.nan
@@ -52,6 +55,14 @@ class Position:
     bought_lots: int = 0
     sold_lots: int = 0
     settled: int = 0
+
+
+class HasPosition(Protocol):
+    """What holds the position of one market: a cell of the state."""
+
+    @property
+    def position(self) -> Position:
+        """The position."""
 
 
 @dataclass(slots=True)
@@ -103,6 +114,7 @@ def new_account(initial_equity: Notional) -> Account:
     return Account(start, start, equity=start, peak_equity=start, day_anchor_equity=start)
 
 
+@kernel
 def size_of(p: Position, lots: Lots) -> Size:
     """Give lots in units of base: lots x lot_num / lot_den.
 
@@ -112,6 +124,7 @@ def size_of(p: Position, lots: Lots) -> Size:
     return float(lots) * float(p.lot_num) / float(p.lot_den)
 
 
+@kernel
 def value_of(p: Position, lots: Lots, price: Price) -> Notional:
     """Give the signed value of lots at a price: size x multiplier x price.
 
@@ -121,6 +134,7 @@ def value_of(p: Position, lots: Lots, price: Price) -> Notional:
     return size_of(p, lots) * p.multiplier * price
 
 
+@kernel
 def position_value(p: Position) -> Notional:
     """Give the value of the open position at its mark, before any mark at its last fill price.
 
@@ -134,6 +148,7 @@ def position_value(p: Position) -> Notional:
     return value_of(p, p.lots, p.mark if p.mark == p.mark else p.last_price)
 
 
+@kernel
 def average_price(p: Position) -> Price:
     """Give the average entry price: cost / (size x multiplier); nan when flat.
 
@@ -145,6 +160,7 @@ def average_price(p: Position) -> Price:
     return p.cost / (size_of(p, p.lots) * p.multiplier)
 
 
+@kernel
 def exposure(p: Position) -> Notional:
     """Give the amount at risk now: abs(size) x `unit_loss` at the mark; 0 if flat, nan if unmarked.
 
@@ -158,6 +174,7 @@ def exposure(p: Position) -> Notional:
     return size_of(p, abs(p.lots)) * unit_loss(p.is_binary != 0, p.multiplier, p.lots > 0, p.mark)
 
 
+@kernel
 def apply_fill(a: Account, p: Position, side: int, lots: Lots, price: Price, fee: Notional) -> None:
     """Book an execution of `lots` > 0 at `price`, side 1 = buy, -1 = sell; fee > 0 is paid.
 
@@ -182,6 +199,7 @@ def apply_fill(a: Account, p: Position, side: int, lots: Lots, price: Price, fee
     _trade(a, p, side, lots, price, 1)
 
 
+@kernel
 def apply_funding(a: Account, p: Position, amount: Notional) -> None:
     """Book a payment for holding the position; amount > 0 is received.
 
@@ -195,6 +213,7 @@ def apply_funding(a: Account, p: Position, amount: Notional) -> None:
     a.cash += amount
 
 
+@kernel
 def apply_settlement(a: Account, p: Position, price: Price) -> None:
     """End the market at `price`: close all at it, keep it as the mark; counts as a close in the streak.
 
@@ -209,6 +228,7 @@ def apply_settlement(a: Account, p: Position, price: Price) -> None:
         _close(a, p, abs(p.lots), price, 1)
 
 
+@kernel
 def apply_transfer(a: Account, amount: Notional) -> None:
     """Book money paid in (> 0) or out: cash, but no profit, no drawdown.
 
@@ -221,6 +241,7 @@ def apply_transfer(a: Account, amount: Notional) -> None:
     a.cash += amount
 
 
+@kernel
 def apply_correction(a: Account, p: Position, lots: Lots, price: Price, amount: Notional) -> None:
     """Book a repair: signed `lots` traded at `price` without fee, and `amount` as realised profit.
 
@@ -238,6 +259,7 @@ def apply_correction(a: Account, p: Position, lots: Lots, price: Price, amount: 
         _trade(a, p, 1 if lots > 0 else -1, abs(lots), price, 0)
 
 
+@kernel
 def mark_position(p: Position, mid: Price, now_ns: UnixNs) -> None:
     """Mark a position at a mid; nan keeps the last mark, a settled market keeps its settlement.
 
@@ -252,8 +274,9 @@ def mark_position(p: Position, mid: Price, now_ns: UnixNs) -> None:
         p.mark_ns = now_ns
 
 
-def value_account(a: Account, positions: list[Position], now_ns: UnixNs) -> None:
-    """Value all positions, in list order, and bring equity, drawdown and daily profit up to date.
+@kernel
+def value_account(a: Account, cells: Sequence[HasPosition], n_cells: int, now_ns: UnixNs) -> None:
+    """Value the positions of the first cells, in order: equity, drawdown and daily profit as of now.
 
     unrealized = position value - cost. drawdown = the highest profit so far (at least 0) - profit.
     daily_pnl = profit - profit at the last valuation before the UTC midnight of `now_ns`; a clock
@@ -262,7 +285,8 @@ def value_account(a: Account, positions: list[Position], now_ns: UnixNs) -> None
     >>> a, p = new_account(100.0), Position(1, 1, 1.0, 0)
     >>> apply_fill(a, p, 1, 2, 10.0, 0.5)
     >>> mark_position(p, 9.0, 0)
-    >>> value_account(a, [p], 0)
+    >>> from types import SimpleNamespace
+    >>> value_account(a, [SimpleNamespace(position=p)], 1, 0)
     >>> a.unrealized, a.equity, a.drawdown, a.daily_pnl
     (-2.0, 97.5, 2.5, -2.5)
     """
@@ -271,8 +295,8 @@ def value_account(a: Account, positions: list[Position], now_ns: UnixNs) -> None
         a.day_index = day
         a.day_anchor_profit = a.profit
     unrealized = 0.0
-    for i in range(len(positions)):
-        p = positions[i]
+    for i in range(n_cells):
+        p = cells[i].position
         p.unrealized = position_value(p) - p.cost
         unrealized += p.unrealized
     a.unrealized = unrealized
@@ -288,6 +312,7 @@ def value_account(a: Account, positions: list[Position], now_ns: UnixNs) -> None
     a.day_anchor_equity = a.initial_equity + a.transfers + a.day_anchor_profit
 
 
+@kernel
 def _trade(a: Account, p: Position, side: int, lots: int, price: float, counts: int) -> None:
     """Close against an opposite position, open the rest; `counts` = 1 where closes join the streak."""
     p.last_price = price
@@ -305,6 +330,7 @@ def _trade(a: Account, p: Position, side: int, lots: int, price: float, counts: 
         _close(a, p, abs(p.lots), p.mark, counts)
 
 
+@kernel
 def _close(a: Account, p: Position, lots: int, price: float, counts: int) -> None:
     """Close 0 < lots <= abs(p.lots) at a price."""
     side = 1 if p.lots > 0 else -1

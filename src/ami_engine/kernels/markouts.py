@@ -16,6 +16,7 @@ from ami_engine.kernels.features import (
 )
 from ami_engine.kernels.formulas import in_ticks
 from ami_engine.kernels.rolling import Ring, new_ring, pairwise_sum, ring_mean, ring_push
+from decision_schema.kernel import kernel
 from decision_schema.reasons import OK, TOO_MANY_MARKOUTS
 from decision_schema.units import NS_PER_SECOND
 
@@ -79,9 +80,8 @@ class MarkoutState:
     last_fill_ns: int = -1
 
 
-def record_fill(
-    k: MarkoutState, price: float, side: int, now_ns: int, amount: float = 0.0, mid: float = NAN
-) -> int:
+@kernel
+def record_fill(k: MarkoutState, price: float, side: int, now_ns: int, amount: float, mid: float) -> int:
     """Track one fill of ours.
 
     Args:
@@ -95,7 +95,7 @@ def record_fill(
     Returns:
         OK, or TOO_MANY_MARKOUTS: the capacity is reached and the fill has no markout.
 
-    >>> record_fill(MarkoutState(), 0.5, 1, 0) == OK
+    >>> record_fill(MarkoutState(), 0.5, 1, 0, 1.0, NAN) == OK
     True
     """
     k.last_fill_ns = now_ns
@@ -112,6 +112,7 @@ def record_fill(
     return OK
 
 
+@kernel
 def advance_markouts(k: MarkoutState, now_ns: int, mid: float, tick_num: int, tick_den: int) -> None:
     """Resolve the fills due at or before `now_ns` (ns) with the mid before the event at hand.
 
@@ -120,7 +121,7 @@ def advance_markouts(k: MarkoutState, now_ns: int, mid: float, tick_num: int, ti
     the mid is unknown, fills that are due wait for the next known one.
 
     >>> k = MarkoutState()
-    >>> record_fill(k, 0.50, 1, 0) == OK
+    >>> record_fill(k, 0.50, 1, 0, 1.0, NAN) == OK
     True
     >>> advance_markouts(k, 5_000_000_000, 0.52, 1, 100)
     >>> k.mean
@@ -150,6 +151,7 @@ def advance_markouts(k: MarkoutState, now_ns: int, mid: float, tick_num: int, ti
             k.done[h] += 1
 
 
+@kernel
 def adverse_ticks(k: MarkoutState, horizon: int, now_ns: int) -> float:
     """Give how far the mid moved against our last fills, in ticks; nan while that is no pattern.
 
@@ -158,7 +160,7 @@ def adverse_ticks(k: MarkoutState, horizon: int, now_ns: int) -> float:
 
     >>> k = MarkoutState()
     >>> for _ in range(5):
-    ...     tracked = record_fill(k, 0.50, 1, 0)
+    ...     tracked = record_fill(k, 0.50, 1, 0, 1.0, NAN)
     >>> advance_markouts(k, 15_000_000_000, 0.48, 1, 100)
     >>> adverse_ticks(k, HORIZON_15, 15_000_000_000), adverse_ticks(k, HORIZON_15, 316_000_000_000)
     (2.0, nan)
@@ -170,13 +172,14 @@ def adverse_ticks(k: MarkoutState, horizon: int, now_ns: int) -> float:
     return 0.0 - pairwise_sum(r.values, r.head + r.count - n, n) / n
 
 
+@kernel
 def refresh_own(m: MarketState, k: MarkoutState, now_ns: int) -> None:
     """Write the own features as of `now_ns` (ns): markouts, adverse moves, age of the last fill.
 
     >>> from decision_schema.instruments import Instrument
     >>> from ami_engine.kernels.features import new_market_state
     >>> m, k = new_market_state(Instrument(), 1_000_000_000), MarkoutState()
-    >>> record_fill(k, 0.5, 1, 1_000_000) == OK
+    >>> record_fill(k, 0.5, 1, 1_000_000, 1.0, NAN) == OK
     True
     >>> refresh_own(m, k, 3_000_000)
     >>> m.features[LAST_FILL_AGE_MS]

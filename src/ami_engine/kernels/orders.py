@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, field
 
 from ami_engine.kernels.book import Book
+from decision_schema.instruments import price_of
+from decision_schema.kernel import kernel
 
 FREE, SENT, LIVE, CANCELING, UNKNOWN = 0, 1, 2, 3, 4
 """State of a slot. SENT = no answer yet; CANCELING = cancel or replacement sent; UNKNOWN = no evidence."""
@@ -23,6 +25,8 @@ MAX_ORDER_SLOTS = 64
 
 MAX_LEVEL = 16
 """Levels a side that a proposal can name."""
+MAX_INTENTS = 96
+"""Messages of one market in one step: a cancel of every order, and one message a wanted order."""
 NEVER = -(2**62)
 
 KEPT, THROTTLED, AWAITING, NO_CANCEL, FULL = 0, 1, 2, 3, 4
@@ -77,9 +81,23 @@ class Wanted:
 class Intent:
     """One message to the broker: the slot it concerns, and for a replacement the slot it ends."""
 
-    op: int
-    slot: int
+    op: int = 0
+    slot: int = 0
     replaces: int = -1
+
+
+@dataclass(slots=True)
+class Intents:
+    """The messages of one market in one step.
+
+    Args:
+        n: So many entries of `items` count.
+        most: No cancel is asked for beyond so many; what has no room follows in another step.
+    """
+
+    n: int = 0
+    most: int = MAX_INTENTS
+    items: list[Intent] = field(default_factory=lambda: [Intent() for _ in range(MAX_INTENTS)])
 
 
 @dataclass(slots=True)
@@ -93,11 +111,13 @@ class Orders:
     slots: list[OrderSlot] = field(default_factory=lambda: [OrderSlot() for _ in range(MAX_ORDER_SLOTS)])
 
 
+@kernel
 def remaining_lots(order: OrderSlot) -> int:
     """Give what may still fill, in lots."""
     return 0 if order.status == FREE else order.lots - order.filled_lots
 
 
+@kernel
 def open_lots(orders: Orders, side: int) -> int:
     """Sum what may still fill on one side, in lots."""
     total = 0
@@ -108,6 +128,7 @@ def open_lots(orders: Orders, side: int) -> int:
     return total
 
 
+@kernel
 def count_open(orders: Orders) -> int:
     """Count the orders whose end is not confirmed."""
     count = 0
@@ -118,6 +139,7 @@ def count_open(orders: Orders) -> int:
     return count
 
 
+@kernel
 def find_working(orders: Orders, side: int, level: int) -> int:
     """Find the newest order on a side and level, exits apart; -1 = none."""
     found = -1
@@ -130,6 +152,7 @@ def find_working(orders: Orders, side: int, level: int) -> int:
     return found
 
 
+@kernel
 def _free_slot(orders: Orders) -> int:
     for i in range(MAX_ORDER_SLOTS):
         if orders.slots[i].status == FREE:
@@ -138,54 +161,79 @@ def _free_slot(orders: Orders) -> int:
     return -1
 
 
-def _place(orders: Orders, wanted: Wanted, now_ns: int, *, replaces: int, is_exit: int) -> int:
-    """Take a slot for a new order; -1 = all are taken. Step and leg are set when it is sent."""
+@kernel
+def _take_slot(orders: Orders, now_ns: int) -> int:
+    """Take a slot for a new order; -1 = all are taken. Step and leg are set when it is addressed."""
     i = _free_slot(orders)
     if i < 0:
         return -1
     order = orders.slots[i]
     order.status = SENT
+    order.filled_lots = 0
+    order.paid = 0.0
+    order.created_ns = now_ns
+    order.cancel_ns = 0
+    order.queue_ahead = math.nan
+    return i
+
+
+@kernel
+def _place(orders: Orders, wanted: Wanted, replaces: int, now_ns: int) -> int:
+    """Take a slot for a wanted order; -1 = all are taken."""
+    i = _take_slot(orders, now_ns)
+    if i < 0:
+        return -1
+    order = orders.slots[i]
     order.side = wanted.side
     order.level = wanted.level
     order.takes = wanted.takes
     order.price_ticks = wanted.price_ticks
     order.lots = wanted.lots
-    order.filled_lots = 0
-    order.paid = 0.0
     order.tif = wanted.tif
     order.post_only = wanted.post_only
     order.reduce_only = wanted.reduce_only
-    order.is_exit = is_exit
-    order.created_ns = now_ns
-    order.cancel_ns = 0
+    order.is_exit = 0
     order.ttl_ns = wanted.ttl_ns
     order.replaces = replaces
-    order.queue_ahead = math.nan
     return i
 
 
-def request_cancel(orders: Orders, i: int, now_ns: int, intents: list[Intent]) -> int:
+@kernel
+def _add(intents: Intents, op: int, slot: int, replaces: int) -> None:
+    intent = intents.items[intents.n]
+    intent.op = op
+    intent.slot = slot
+    intent.replaces = replaces
+    intents.n += 1
+
+
+@kernel
+def request_cancel(orders: Orders, i: int, now_ns: int, intents: Intents) -> int:
     """Ask for the cancel of one live order; a request under way is not repeated.
 
     Returns:
-        1 = asked now or before, 0 = the broker cannot cancel or the order has no answer yet.
+        1 = asked now or before, 0 = the broker cannot cancel, the order has no answer yet, or there is
+        no room.
     """
     order = orders.slots[i]
     if order.status == CANCELING:
         return 1
-    if orders.can_cancel == 0 or order.status not in (LIVE, UNKNOWN):
+    if orders.can_cancel == 0 or not (order.status == LIVE or order.status == UNKNOWN):
         return 0
     if order.status == UNKNOWN and order.cancel_ns > 0:
         return 1
+    if intents.n >= intents.most:
+        return 0
     if order.status == LIVE:
         order.status = CANCELING
     order.cancel_ns = now_ns
-    intents.append(Intent(CANCEL, i))
+    _add(intents, CANCEL, i, -1)
     return 1
 
 
+@kernel
 def cancel_orders(
-    orders: Orders, position_lots: int, now_ns: int, only_increasing: bool, intents: list[Intent]
+    orders: Orders, position_lots: int, now_ns: int, only_increasing: int, intents: Intents
 ) -> int:
     """Ask for the cancel of all orders, or only of the sides that can increase the position.
 
@@ -199,29 +247,30 @@ def cancel_orders(
         order = orders.slots[i]
         if order.status == FREE or order.is_exit == 1:
             continue
-        if only_increasing and not (buys_increase if order.side > 0 else sells_increase):
+        if only_increasing == 1 and not (buys_increase if order.side > 0 else sells_increase):
             continue
         stay += 1 - request_cancel(orders, i, now_ns, intents)
     return stay
 
 
+@kernel
 def _move(
     orders: Orders,
     wanted: Wanted,
     now_ns: int,
     throttle_ns: int,
     min_requote_ticks: int,
-    intents: list[Intent],
+    intents: Intents,
 ) -> int:
     """Bring one level to its wanted order; return why nothing changes, or KEPT."""
     i = find_working(orders, wanted.side, wanted.level)
     if i < 0:
         if now_ns - orders.rejected_ns[_level_place(wanted.side, wanted.level)] < throttle_ns:
             return THROTTLED
-        slot = _place(orders, wanted, now_ns, replaces=-1, is_exit=0)
+        slot = _place(orders, wanted, -1, now_ns)
         if slot < 0:
             return FULL
-        intents.append(Intent(SUBMIT, slot))
+        _add(intents, SUBMIT, slot, -1)
         return KEPT
     order = orders.slots[i]
     if order.status != LIVE:
@@ -242,23 +291,25 @@ def _move(
         if now_ns - order.created_ns < throttle_ns:
             return THROTTLED
     if orders.can_replace == 1 and wanted.takes == 0 and wanted.tif == GTC:
-        slot = _place(orders, wanted, now_ns, replaces=i, is_exit=0)
+        slot = _place(orders, wanted, i, now_ns)
         if slot < 0:
             return FULL
         order.status = CANCELING
         order.cancel_ns = now_ns
-        intents.append(Intent(REPLACE, slot, i))
+        _add(intents, REPLACE, slot, i)
         return KEPT
     return AWAITING if request_cancel(orders, i, now_ns, intents) == 1 else NO_CANCEL
 
 
+@kernel
 def reach_wanted(
     orders: Orders,
     wanted: list[Wanted],
+    n_wanted: int,
     now_ns: int,
     throttle_ns: int,
     min_requote_ticks: int,
-    intents: list[Intent],
+    intents: Intents,
 ) -> int:
     """Write the messages that bring the working orders to the wanted ones.
 
@@ -267,7 +318,8 @@ def reach_wanted(
 
     Args:
         orders: The market's slots.
-        wanted: The complete set for this market.
+        wanted: The complete set for this market: the first `n_wanted` of the list.
+        n_wanted: How many.
         now_ns: The time of the step.
         throttle_ns: Least age of an order before it is replaced, unless its size must shrink.
         min_requote_ticks: Least move of the price worth a replacement.
@@ -281,25 +333,27 @@ def reach_wanted(
         if order.status == FREE or order.is_exit == 1:
             continue
         named = False
-        for want in wanted:
-            if want.side == order.side and want.level == order.level:
+        for k in range(n_wanted):
+            if wanted[k].side == order.side and wanted[k].level == order.level:
                 named = True
         if not named:
             request_cancel(orders, i, now_ns, intents)
     gravest = KEPT
-    for want in wanted:
-        if want.allowed == 1:
-            gravest = max(gravest, _move(orders, want, now_ns, throttle_ns, min_requote_ticks, intents))
+    for k in range(n_wanted):
+        if wanted[k].allowed == 1:
+            why = _move(orders, wanted[k], now_ns, throttle_ns, min_requote_ticks, intents)
+            gravest = max(gravest, why)
     return gravest
 
 
+@kernel
 def exit_position(
     orders: Orders,
     position_lots: int,
     touch_ticks: int,
     slippage_ticks: int,
     now_ns: int,
-    intents: list[Intent],
+    intents: Intents,
 ) -> None:
     """Close the position: cancel, wait for confirmation, then take at the touch, reduce-only.
 
@@ -312,7 +366,7 @@ def exit_position(
         intents: Written.
     """
     side = -1 if position_lots > 0 else 1
-    cancel_orders(orders, position_lots, now_ns, False, intents)
+    cancel_orders(orders, position_lots, now_ns, 0, intents)
     pending = 0
     for i in range(orders.used):
         order = orders.slots[i]
@@ -325,17 +379,29 @@ def exit_position(
     lots = abs(position_lots) - pending
     if lots <= 0:
         return
-    price_ticks = touch_ticks + side * slippage_ticks
-    wanted = Wanted(side=side, price_ticks=price_ticks, lots=lots, tif=IOC, reduce_only=1)
-    slot = _place(orders, wanted, now_ns, replaces=-1, is_exit=1)
-    if slot >= 0:
-        intents.append(Intent(SUBMIT, slot))
+    slot = _take_slot(orders, now_ns)
+    if slot < 0:
+        return
+    leaving = orders.slots[slot]
+    leaving.side = side
+    leaving.level = 0
+    leaving.takes = 0
+    leaving.price_ticks = touch_ticks + side * slippage_ticks
+    leaving.lots = lots
+    leaving.tif = IOC
+    leaving.post_only = 0
+    leaving.reduce_only = 1
+    leaving.is_exit = 1
+    leaving.ttl_ns = 0
+    leaving.replaces = -1
+    _add(intents, SUBMIT, slot, -1)
 
 
+@kernel
 def acknowledge(orders: Orders, i: int) -> None:
     """Take evidence that an order is live; a cancel under way stays under way."""
     order = orders.slots[i]
-    if order.status in (SENT, UNKNOWN):
+    if order.status == SENT or order.status == UNKNOWN:
         order.status = LIVE
         order.cancel_ns = 0
     if order.replaces >= 0:
@@ -343,6 +409,7 @@ def acknowledge(orders: Orders, i: int) -> None:
         order.replaces = -1
 
 
+@kernel
 def end_order(orders: Orders, i: int) -> None:
     """Take evidence that an order can fill no more: cancelled, expired, filled or never there."""
     orders.slots[i].status = FREE
@@ -354,10 +421,12 @@ def end_order(orders: Orders, i: int) -> None:
         orders.used -= 1
 
 
+@kernel
 def _level_place(side: int, level: int) -> int:
     return level if side > 0 else MAX_LEVEL + level
 
 
+@kernel
 def reject_order(orders: Orders, i: int, now_ns: int) -> None:
     """Take evidence that an order was refused; what it was to replace works on.
 
@@ -372,6 +441,7 @@ def reject_order(orders: Orders, i: int, now_ns: int) -> None:
         orders.slots[replaced].cancel_ns = 0
 
 
+@kernel
 def lose_order(orders: Orders, i: int) -> None:
     """Mark an order, and what it was to replace, as of unknown state."""
     order = orders.slots[i]
@@ -383,6 +453,7 @@ def lose_order(orders: Orders, i: int) -> None:
         orders.slots[order.replaces].cancel_ns = 0
 
 
+@kernel
 def fail_cancel(orders: Orders, i: int) -> None:
     """Take note that a cancel failed: the order is as it was, and the cancel is asked for again."""
     order = orders.slots[i]
@@ -391,11 +462,12 @@ def fail_cancel(orders: Orders, i: int) -> None:
         order.status = LIVE
 
 
+@kernel
 def fill_order(orders: Orders, i: int, lots: int, price: float) -> None:
     """Count a fill; a full one ends the order. One that beat the report of a cancel counts, too."""
     order = orders.slots[i]
     order.filled_lots += lots
-    order.paid += price * lots
+    order.paid += price * float(lots)
     if order.status == FREE:
         return
     acknowledge(orders, i)
@@ -403,24 +475,32 @@ def fill_order(orders: Orders, i: int, lots: int, price: float) -> None:
         end_order(orders, i)
 
 
+@kernel
 def follow_queues(orders: Orders, book: Book, tick_num: int, tick_den: int) -> None:
     """Estimate what is ahead of each live order: the displayed size when first seen, never more after."""
     for i in range(orders.used):
         order = orders.slots[i]
         if order.status == FREE or order.takes == 1:
             continue
-        price = order.price_ticks * tick_num / tick_den
+        price = price_of(order.price_ticks, tick_num, tick_den)
         half_tick = 0.5 * tick_num / tick_den
-        prices, sizes, count = book.bid_prices, book.bid_sizes, book.n_bids
-        if order.side < 0:
-            prices, sizes, count = book.ask_prices, book.ask_sizes, book.n_asks
-        if count == 0:
-            continue
-        if order.side * (price - prices[0]) > half_tick:
-            order.queue_ahead = 0.0
-            continue
-        for k in range(count):
-            if abs(prices[k] - price) < half_tick:
-                if math.isnan(order.queue_ahead) or sizes[k] < order.queue_ahead:
-                    order.queue_ahead = sizes[k]
-                break
+        if order.side > 0:
+            _follow(order, book.bid_prices, book.bid_sizes, book.n_bids, price, half_tick)
+        else:
+            _follow(order, book.ask_prices, book.ask_sizes, book.n_asks, price, half_tick)
+
+
+@kernel
+def _follow(
+    order: OrderSlot, prices: list[float], sizes: list[float], count: int, price: float, half_tick: float
+) -> None:
+    if count == 0:
+        return
+    if order.side * (price - prices[0]) > half_tick:
+        order.queue_ahead = 0.0
+        return
+    for k in range(count):
+        if abs(prices[k] - price) < half_tick:
+            if math.isnan(order.queue_ahead) or sizes[k] < order.queue_ahead:
+                order.queue_ahead = sizes[k]
+            return

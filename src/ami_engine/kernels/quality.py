@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.inputs import Input, TradeRow
-from decision_schema.events import UNSET, Event
 from decision_schema.kernel import kernel
 
 
@@ -45,40 +44,22 @@ class DataQuality:
 
 
 @kernel
-def count_input(quality: DataQuality, inp: Input, book: Book, trades: list[TradeRow], now_ns: int) -> None:
-    """Count an admitted input; `book` is the one that stood before it.
-
-    >>> quality = DataQuality()
-    >>> inp = Input(n_trades=1, is_quote=1)
-    >>> count_input(quality, inp, Book(bid=0.49, ask=0.51), [TradeRow(0.52, 1.0, 1)], 5)
-    >>> quality.trades_outside, quality.quotes, quality.first_ns
-    (1, 1, 5)
-    """
-    quality.events += 1
-    quality.snapshots += inp.is_snapshot
-    quality.changes += inp.is_change
-    quality.quotes += inp.is_quote
+def count_event(q: DataQuality, inp: Input, book: Book, trades: list[TradeRow], now_ns: int) -> None:
+    """Count an accepted event; `book` is the one that stood before it."""
+    q.events += 1
+    q.snapshots += inp.is_snapshot
+    q.changes += inp.is_change
+    q.quotes += inp.is_quote
     for i in range(inp.trade_at, inp.trade_at + inp.n_trades):
-        price = trades[i].price
-        quality.trades += 1
-        quality.trades_outside += int(price < book.bid or price > book.ask)
-    if quality.first_ns < 0:
-        quality.first_ns = now_ns
-    elif now_ns - quality.last_ns > quality.longest_silence_ns:
-        quality.longest_silence_ns = now_ns - quality.last_ns
-    quality.last_ns = now_ns
+        q.trades += 1
+        if trades[i].price < book.bid or trades[i].price > book.ask:
+            q.trades_outside += 1
+    if q.first_ns < 0:
+        q.first_ns = now_ns
+    else:
+        q.longest_silence_ns = max(q.longest_silence_ns, now_ns - q.last_ns)
+    q.last_ns = now_ns
     if inp.ts_ns >= 0:
-        quality.venue_time_back += int(inp.ts_ns < quality.last_venue_ns)
-        quality.last_venue_ns = inp.ts_ns
-
-
-def count_event(quality: DataQuality, event: Event, book: Book, now_ns: int) -> None:
-    """Count an accepted event, as `count_input` does its numbers."""
-    inp = Input(
-        ts_ns=-1 if event.ts_ns is None else event.ts_ns,
-        n_trades=len(event.trades),
-        is_snapshot=int(event.bids is not UNSET and event.asks is not UNSET),
-        is_change=int(event.deltas is not UNSET or len(event.order_messages) > 0),
-        is_quote=int(event.bid is not UNSET or event.ask is not UNSET or event.has_quote),
-    )
-    count_input(quality, inp, book, [TradeRow(trade.price) for trade in event.trades], now_ns)
+        if inp.ts_ns < q.last_venue_ns:
+            q.venue_time_back += 1
+        q.last_venue_ns = inp.ts_ns

@@ -1,5 +1,6 @@
 """The one state of a run: what influences a decision stands here, and nowhere else."""
 
+import math
 from dataclasses import dataclass, field
 
 from ami_engine.kernels.channels import Channels
@@ -11,9 +12,19 @@ from ami_engine.kernels.orders import Orders, remaining_lots
 from ami_engine.kernels.quality import DataQuality
 from ami_engine.kernels.telemetry import StepWindow, TimeWindow
 from decision_schema.instruments import Instrument
+from decision_schema.kernel import kernel
 
 MAX_MARKETS = 256
+MAX_MEMORY = 32
+"""Numbers that a compiled model can keep of a market."""
 NONE = -1
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a compiled model keeps of one market from step to step; only the model writes it."""
+
+    values: list[float] = field(default_factory=lambda: [math.nan] * MAX_MEMORY)
 
 
 @dataclass(slots=True)
@@ -33,6 +44,7 @@ class Cell:
         adverse_until_ns: End of the pause after adverse selection.
         min_lots: Least size of an order in lots.
         quality: What the data were like.
+        memory: The memory of a compiled model.
     """
 
     index: int
@@ -43,6 +55,7 @@ class Cell:
     costs: CostState
     quality: DataQuality
     channels: Channels
+    memory: Memory = field(default_factory=Memory)
     min_lots: int = 1
     min_notional: float = 0.0
     can_short: int = 1
@@ -53,9 +66,14 @@ class Cell:
 
 @dataclass(slots=True)
 class EngineState:
-    """The account, what went wrong lately, the latch, and every market.
+    """The account, what went wrong lately, the latch; the markets stand beside it, in a list of cells.
+
+    The last cell of the list is a blank one, for inputs that belong to no market: number -1.
 
     Args:
+        n_cells: Markets seen so far.
+        is_live: 1 = a live broker, which reports funding and settlement itself.
+        warmup_ns: Time after the first event before the model is asked.
         step: Steps done.
         now_ns: Time of the present step.
         first_ns: Time of the first accepted market event; -1 = none yet.
@@ -69,13 +87,14 @@ class EngineState:
     """
 
     account: Account
-    cells: list[Cell] = field(default_factory=list)
-    positions: list[Position] = field(default_factory=list)
     cancels: TimeWindow = field(default_factory=TimeWindow)
     failures: TimeWindow = field(default_factory=TimeWindow)
     rate_limits: TimeWindow = field(default_factory=TimeWindow)
     reconnects: TimeWindow = field(default_factory=TimeWindow)
     errors: StepWindow = field(default_factory=StepWindow)
+    n_cells: int = 0
+    is_live: int = 0
+    warmup_ns: int = 0
     step: int = 0
     now_ns: int = 0
     first_ns: int = NONE
@@ -110,6 +129,7 @@ def new_cell(index: int, instrument: Instrument, sample_ns: int, can_cancel: boo
     )
 
 
+@kernel
 def open_sizes(cell: Cell) -> tuple[float, float]:
     """Sum what working orders may still buy and sell, in units."""
     market = cell.market
@@ -120,5 +140,4 @@ def open_sizes(cell: Cell) -> tuple[float, float]:
             buy += remaining_lots(order)
         else:
             sell += remaining_lots(order)
-    scale_num, scale_den = market.lot_num, market.lot_den
-    return buy * scale_num / scale_den, sell * scale_num / scale_den
+    return buy * market.lot_num / market.lot_den, sell * market.lot_num / market.lot_den

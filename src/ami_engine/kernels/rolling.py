@@ -8,6 +8,8 @@ sample is pushed or a statistic is asked for, never per market event.
 import math
 from dataclasses import dataclass
 
+from decision_schema.kernel import kernel
+
 NAN = math.nan
 INF = math.inf
 
@@ -51,6 +53,7 @@ def new_ring(capacity: int) -> Ring:
     return Ring(capacity, [NAN] * (2 * capacity), [INF] * capacity, [NAN] * capacity, [0] * capacity)
 
 
+@kernel
 def ring_push(r: Ring, value: float) -> None:
     """Push one sample; a value that is not finite is unknown: it takes time, but no place.
 
@@ -76,6 +79,7 @@ def ring_push(r: Ring, value: float) -> None:
         r.count += 1
 
 
+@kernel
 def ring_push_ordered(r: Ring, value: float) -> None:
     """Push one sample and keep ``ordered``, for windows that are asked for order statistics.
 
@@ -94,6 +98,7 @@ def ring_push_ordered(r: Ring, value: float) -> None:
         _replace(r.ordered, r.capacity, oldest if left else INF, value if known else INF)
 
 
+@kernel
 def ring_sum(r: Ring) -> float:
     """Sum the window; 0 when it is empty. Equal to ``np.sum``.
 
@@ -106,6 +111,7 @@ def ring_sum(r: Ring) -> float:
     return pairwise_sum(r.values, r.head, r.count)
 
 
+@kernel
 def ring_mean(r: Ring) -> float:
     """Average the window; nan when it is empty. Equal to ``np.mean``.
 
@@ -120,6 +126,7 @@ def ring_mean(r: Ring) -> float:
     return pairwise_sum(r.values, r.head, r.count) / r.count
 
 
+@kernel
 def ring_std(r: Ring, mean: float) -> float:
     """Give the population standard deviation of the window around its `mean`; nan when empty.
 
@@ -136,6 +143,7 @@ def ring_std(r: Ring, mean: float) -> float:
     return math.sqrt(_sum_of_squares(r, mean) / r.count)
 
 
+@kernel
 def ring_sum_of_squares(r: Ring) -> float:
     """Sum the squares of the window; 0 when it is empty. Equal to ``np.sum(x * x)``.
 
@@ -148,6 +156,7 @@ def ring_sum_of_squares(r: Ring) -> float:
     return _sum_of_squares(r, 0.0)
 
 
+@kernel
 def ring_median(r: Ring) -> float:
     """Give the median of an ordered window; nan when it is empty. Equal to ``np.median``.
 
@@ -165,6 +174,7 @@ def ring_median(r: Ring) -> float:
     return (r.ordered[middle - 1] + r.ordered[middle]) / 2.0
 
 
+@kernel
 def ring_percentile(r: Ring, percent: float) -> float:
     """Give a percentile of an ordered window, linear between neighbours; nan when it is empty.
 
@@ -191,6 +201,7 @@ def ring_percentile(r: Ring, percent: float) -> float:
     return below + (above - below) * part
 
 
+@kernel
 def ring_max(r: Ring) -> float:
     """Give the maximum of an ordered window; nan when it is empty.
 
@@ -205,6 +216,7 @@ def ring_max(r: Ring) -> float:
     return r.ordered[r.count - 1]
 
 
+@kernel
 def pairwise_sum(values: list[float], start: int, n: int) -> float:
     """Sum ``values[start : start + n]`` pairwise, in eight lanes; equal to ``np.sum`` up to `MAX_SUM`.
 
@@ -223,6 +235,7 @@ def pairwise_sum(values: list[float], start: int, n: int) -> float:
     return _sum_half(values, start, half) + _sum_half(values, start + half, n - half)
 
 
+@kernel
 def _sum_half(values: list[float], start: int, n: int) -> float:
     if n <= _BLOCK:
         return _sum_block(values, start, n)
@@ -231,6 +244,7 @@ def _sum_half(values: list[float], start: int, n: int) -> float:
     return _sum_quarter(values, start, half) + _sum_quarter(values, start + half, n - half)
 
 
+@kernel
 def _sum_quarter(values: list[float], start: int, n: int) -> float:
     if n <= _BLOCK:
         return _sum_block(values, start, n)
@@ -239,6 +253,7 @@ def _sum_quarter(values: list[float], start: int, n: int) -> float:
     return _sum_block(values, start, half) + _sum_block(values, start + half, n - half)
 
 
+@kernel
 def _sum_block(values: list[float], start: int, n: int) -> float:
     total = 0.0
     done = 0
@@ -261,6 +276,7 @@ def _sum_block(values: list[float], start: int, n: int) -> float:
     return total
 
 
+@kernel
 def _sum_of_squares(r: Ring, center: float) -> float:
     values = r.values
     work = r.work
@@ -271,14 +287,17 @@ def _sum_of_squares(r: Ring, center: float) -> float:
     return pairwise_sum(work, 0, r.count)
 
 
+@kernel
 def _is_finite(value: float) -> bool:
     return value - value == 0.0
 
 
+@kernel
 def _oldest_leaves(r: Ring) -> bool:
     return r.count > 0 and r.ticks[r.head] + r.capacity <= r.tick
 
 
+@kernel
 def _replace(ordered: list[float], capacity: int, old: float, new: float) -> None:
     """Put `new` where it belongs and take one `old` out; inf stands for an empty place."""
     rising = new > old

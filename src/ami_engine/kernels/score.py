@@ -2,10 +2,13 @@
 
 import math
 
+from decision_schema.kernel import kernel
+
 SCALE_TICKS = 1.0
 """Edge, in ticks, that brings the confidence from 0.5 to 0.73."""
 
 
+@kernel
 def edge_ticks(spread_ticks: float, sigma_ticks: float, alpha_ticks: float) -> float:
     """Give what a quote at the touch earns less what it stands to lose, in ticks.
 
@@ -21,6 +24,7 @@ def edge_ticks(spread_ticks: float, sigma_ticks: float, alpha_ticks: float) -> f
     return 0.5 * spread_ticks - 0.5 * sigma_ticks * 0.7978845608028654 - abs(alpha_ticks)
 
 
+@kernel
 def confidence(edge: float) -> float:
     """Map an edge in ticks to a probability by the logistic function.
 

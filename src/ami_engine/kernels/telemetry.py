@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from decision_schema.kernel import kernel
 from dmc_core.dmc.risk_policy import WINDOW_CAPACITY
 
 
@@ -14,6 +15,7 @@ class TimeWindow:
     times_ns: list[int] = field(default_factory=lambda: [0] * WINDOW_CAPACITY)
 
 
+@kernel
 def record_time(window: TimeWindow, now_ns: int) -> None:
     """Count one event at `now_ns`; the oldest gives way when the window is full."""
     if window.count == WINDOW_CAPACITY:
@@ -23,6 +25,7 @@ def record_time(window: TimeWindow, now_ns: int) -> None:
     window.count += 1
 
 
+@kernel
 def count_recent(window: TimeWindow, now_ns: int, window_ns: int) -> int:
     """Count the events less than `window_ns` old.
 
@@ -32,12 +35,14 @@ def count_recent(window: TimeWindow, now_ns: int, window_ns: int) -> int:
     >>> count_recent(window, 9, 10), count_recent(window, 10, 10)
     (2, 1)
     """
-    count = 0  # from the newest back: nothing is dropped that a longer window would count
-    while count < window.count:
-        if now_ns - window.times_ns[(window.start + window.count - 1 - count) % WINDOW_CAPACITY] >= window_ns:
-            break
-        count += 1
-    return count
+    low, high = 0, window.count  # times ascend: find the first that is recent
+    while low < high:
+        middle = (low + high) // 2
+        if now_ns - window.times_ns[(window.start + middle) % WINDOW_CAPACITY] >= window_ns:
+            low = middle + 1
+        else:
+            high = middle
+    return window.count - low
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class StepWindow:
     flags: list[int] = field(default_factory=lambda: [0] * WINDOW_CAPACITY)
 
 
+@kernel
 def record_step(window: StepWindow, had_error: int, size: int) -> None:
     """Note one step; the window holds the last `size` steps.
 

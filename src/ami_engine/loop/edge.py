@@ -11,7 +11,14 @@ import msgspec
 
 from ami_engine.clock import EventClock, WallClock
 from ami_engine.kernels.book import Book
-from ami_engine.kernels.book_builder import READ_ANYWAY, BookBuilder, build_parts, pass_by, read_parts
+from ami_engine.kernels.book_builder import (
+    READ_ANYWAY,
+    BookBuilder,
+    Departure,
+    build_parts,
+    pass_by,
+    read_parts,
+)
 from ami_engine.kernels.channels import MAX_CHANNELS, NONE, Channels, judge_order, note_order
 from ami_engine.kernels.inputs import (
     FIELDS,
@@ -19,7 +26,7 @@ from ami_engine.kernels.inputs import (
     NO_STATUS,
     OPEN,
     RECONNECTED,
-    DepartureRow,
+    TIMER,
     Input,
     TradeRow,
 )
@@ -29,7 +36,6 @@ from decision_schema.events import HALTS, UNSET, Bad, Event, Trade
 from decision_schema.instruments import Instrument
 from decision_schema.reasons import (
     FUTURE_EVENT,
-    INVALID_INPUT,
     INVALID_SETTLEMENT,
     INVALID_TRADE,
     NAMES,
@@ -37,13 +43,14 @@ from decision_schema.reasons import (
     TOO_MANY_CHANNELS,
     TOO_MANY_MARKETS,
 )
-from decision_schema.units import DurationNs
+from decision_schema.units import DurationNs, UnixNs
 
 NAN = float("nan")
 READ = frozenset((OK, *READ_ANYWAY, INVALID_TRADE, INVALID_SETTLEMENT))
 """Codes of events that came in order, be they usable or not."""
 _CODES = {name: code for code, name in enumerate(NAMES)}
 _PLACES = {name: place for place, name in enumerate(FIELDS)}
+_SIDES = {"buy": 1, "sell": -1, None: 0}
 
 
 @dataclass(slots=True)
@@ -73,37 +80,37 @@ class EdgeMarket:
 
 @dataclass(slots=True)
 class Admitted:
-    """An event as a step takes it; valid until the next one is admitted.
+    """An event at the door of a step; valid until the next one is admitted.
 
     Args:
-        event: With `bad` set where it may not change the state.
+        event: With `bad` set where it is held.
         inp: The same in numbers.
-        book: The book that it leads to, where `inp.bad` is 0 and `inp.has_book` is 1.
-        trades: Rows of its trades; `inp.n_trades` of them.
-        departures: Rows of what orders of others lost; `inp.n_departures` of them.
-        new_market: Name of the market that it begins, whose number is `inp.cell`; None = none.
+        book: What its market's book becomes; valid where it is admitted and carries a part of the book.
+        trades: Its public prints.
+        departures: Lots that orders of others lost.
+        is_new: Whether it is the first of its market.
     """
 
     event: Event
     inp: Input
     book: Book
     trades: list[TradeRow]
-    departures: list[DepartureRow]
-    new_market: str | None = None
+    departures: list[Departure]
+    is_new: bool = False
 
 
 class Edge:
-    """Admits the events of a run.
+    """Stamps and admits the events of a run.
 
     Args:
-        clock: Time of the run.
-        instrument_of: Gives the instrument of a market, asked once.
-        max_skew_ns: How far a time may be ahead of the clock.
+        clock: Says when they are.
+        max_skew_ns: How far a venue's time may be ahead of ours.
+        instrument_of: Gives the instrument of a market by its name, asked once.
 
-    >>> edge = Edge(EventClock(), lambda name: Instrument(market_id=name), 10**9)
+    >>> edge = Edge(EventClock(), 10**9, lambda name: Instrument(market_id=name))
     >>> admitted = edge.admit(Event(market_id="M", ts_ns=5, bid=0.49, ask=0.51))
-    >>> admitted.new_market, admitted.inp.cell, admitted.inp.now_ns, admitted.book.mid
-    ('M', 0, 5, 0.5)
+    >>> admitted.is_new, admitted.inp.cell, admitted.inp.now_ns, admitted.book.mid
+    (True, 0, 5, 0.5)
     >>> edge.admit(Event(market_id="M", ts_ns=4, bid=0.48)).event.bad.reason
     'out_of_order'
     """
@@ -111,18 +118,18 @@ class Edge:
     def __init__(
         self,
         clock: EventClock | WallClock,
-        instrument_of: Callable[[str], Instrument],
         max_skew_ns: DurationNs,
+        instrument_of: Callable[[str], Instrument],
     ) -> None:
-        self._clock = clock
-        self._instrument_of = instrument_of
+        self.clock = clock
+        self.market_ids: list[str] = []
+        self.markets: dict[str, EdgeMarket] = {}
         self._max_skew_ns = max_skew_ns
-        self._by_name: dict[str, EdgeMarket] = {}
+        self._instrument_of = instrument_of
         self._parts = Parts()
         self._is_plain = True
-        self._out = Admitted(Event(), Input(), Book(), [TradeRow()], [DepartureRow()])
-        self.market_ids: list[str] = []
-        self.markets: list[EdgeMarket] = []
+        self._nowhere = Book()
+        self._out = Admitted(Event(), Input(), self._nowhere, [], [])
 
     def admit(self, event: Event) -> Admitted:
         """Judge whether a market event may change the state, and write it as an input.
@@ -132,11 +139,11 @@ class Edge:
         """
         out = self._out
         out.event = event
-        out.new_market = None
+        out.is_new = False
         if event.bad is not None:
-            self._write_unreadable(event, event.bad.reason)
+            self._write_unreadable(event, event.bad)
             return out
-        inp, parts, clock = out.inp, self._parts, self._clock
+        inp, parts, clock = out.inp, self._parts, self.clock
         ours, venues = event.received_ns, event.ts_ns
         ts_ns = NONE if venues is None else venues
         stamp_ns = ts_ns if ours is None else ours
@@ -145,7 +152,7 @@ class Edge:
         has_levels = parts.levels_bids == 1 or parts.levels_asks == 1
         has_book = 1 if has_levels or carried != 0 else 0
         now_ns = clock.stamp_ns(stamp_ns, 0 if ours is None else 1, has_book)
-        market = self._by_name.get(event.market_id)
+        market = self.markets.get(event.market_id)
         if market is None:
             market = self._begin(event.market_id)
         trades, settlement = event.trades, event.settlement
@@ -192,9 +199,11 @@ class Edge:
             out.event = msgspec.structs.replace(event, bad=Bad(NAMES[code]))
         return out
 
-    def market(self, name: str) -> EdgeMarket | None:
-        """Give what is kept of a market that has been seen."""
-        return self._by_name.get(name)
+    def timer(self, market_id: str, due_ns: UnixNs) -> Admitted:
+        """Give the timer event of a market; what was admitted last stays valid."""
+        event = Event(kind="timer", market_id=market_id, ts_ns=due_ns)
+        inp = Input(kind=TIMER, cell=self.markets[market_id].number, now_ns=due_ns, ts_ns=due_ns)
+        return Admitted(event, inp, self._nowhere, [], [])
 
     def _begin(self, name: str) -> EdgeMarket | None:
         """Begin a market; None = there is no room for one more."""
@@ -202,10 +211,9 @@ class Edge:
             return None
         bounds = self._instrument_of(name)
         market = EdgeMarket(len(self.markets), bounds.price_min, bounds.price_max)
-        self._by_name[name] = market
+        self.markets[name] = market
         self.market_ids.append(name)
-        self.markets.append(market)
-        self._out.new_market = name
+        self._out.is_new = True
         return market
 
     def _order(
@@ -241,54 +249,41 @@ class Edge:
         trades = event.trades
         inp.bad_field = NONE
         inp.n_trades = len(trades)
-        if trades:
-            self._write_trades(trades)
+        self._out.trades = [
+            TradeRow(trade.price, trade.size, _SIDES[trade.aggressor_side]) for trade in trades
+        ]
         has_levels = parts.levels_bids == 1 or parts.levels_asks == 1
         if has_levels:
             self._write_levels(event, market)
         else:
             inp.is_snapshot = inp.is_change = inp.has_order_messages = inp.n_departures = 0
+            self._out.departures = []
         inp.status = NO_STATUS if status is None else _status_of(status)
         inp.funding_rate = NAN if rate is None else rate
         inp.settlement = NAN if settlement is None else settlement
         self._is_plain = not (has_levels or trades) and status is None and rate is None and settlement is None
 
-    def _write_trades(self, trades: tuple[Trade, ...]) -> None:
-        rows = self._out.trades
-        while len(rows) < len(trades):
-            rows.append(TradeRow())
-        for row, trade in zip(rows, trades, strict=False):
-            side = trade.aggressor_side
-            row.price = trade.price
-            row.size = trade.size
-            row.side = 0 if side is None else 1 if side == "buy" else -1
-
     def _write_levels(self, event: Event, market: EdgeMarket | None) -> None:
         """Write what an event tells of levels and orders, and what orders of others lost by it."""
-        inp, rows = self._out.inp, self._out.departures
+        out = self._out
+        inp = out.inp
         tells_orders = len(event.order_messages) > 0
         inp.is_snapshot = int(event.bids is not UNSET and event.asks is not UNSET)
         inp.is_change = int(event.deltas is not UNSET or tells_orders)
         inp.has_order_messages = int(tells_orders)
-        inp.n_departures = 0
-        if not tells_orders or market is None or inp.is_read == 0:
-            return
-        departures = market.builder.departures
-        inp.n_departures = len(departures)
-        while len(rows) < len(departures):
-            rows.append(DepartureRow())
-        for row, departure in zip(rows, departures, strict=False):
-            row.side, row.price, row.size, row.number, executed = departure
-            row.executed = int(executed)
+        is_built = tells_orders and market is not None and inp.is_read == 1
+        out.departures = market.builder.departures if is_built and market is not None else []
+        inp.n_departures = len(out.departures)
 
-    def _write_unreadable(self, event: Event, reason: str) -> None:
+    def _write_unreadable(self, event: Event, bad: Bad) -> None:
         """Write an event that could not be decoded: it has no part but its times."""
         self._is_plain = False
-        inp = self._out.inp
-        market = self._by_name.get(event.market_id)
+        out = self._out
+        inp = out.inp
+        market = self.markets.get(event.market_id)
         inp.cell = NONE if market is None else market.number
-        inp.bad, inp.bad_field = code_of(reason)
-        inp.now_ns = self._clock.last_ns()
+        inp.bad, inp.bad_field = code_of(bad.reason)
+        inp.now_ns = self.clock.last_ns()
         inp.ts_ns = NONE if event.ts_ns is None else event.ts_ns
         inp.is_read = inp.has_book = inp.is_quote = inp.shows_bids = inp.shows_asks = 0
         inp.is_snapshot = inp.is_change = inp.has_order_messages = 0
@@ -297,6 +292,7 @@ class Edge:
         inp.public_orders = 0 if market is None else market.builder.orders.added
         inp.status = NO_STATUS
         inp.funding_rate = inp.settlement = NAN
+        out.trades, out.departures = [], []
 
 
 def _judge_trades(trades: tuple[Trade, ...], price_min: float, price_max: float) -> int:
@@ -312,20 +308,21 @@ def _status_of(status: str) -> int:
 
 
 def code_of(reason: str) -> tuple[int, int]:
-    """Give the number of the reason of an event that could not be decoded, and of the field, -1 = none.
+    """Give the number of the reason of an event that cannot be read, and of its field, -1 = none.
 
-    >>> code, place = code_of("invalid_input:bid")
-    >>> code == INVALID_INPUT, FIELDS[place]
-    (True, 'bid')
+    >>> NAMES[code_of("invalid_input:bid")[0]], NAMES[code_of("invalid_input:depth")[0]]
+    ('invalid_input:bid', 'invalid_input')
     """
     name, _, subject = reason.partition(":")
-    return _CODES.get(name, INVALID_INPUT), _PLACES.get(subject, NONE)
+    code = _CODES.get(reason)
+    return _CODES[name] if code is None else code, _PLACES.get(subject, NONE)
 
 
 def reason_of(bad: int, bad_field: int) -> str:
-    """Give the recorded reason of an input that changes no state.
+    """Give the recorded reason of an input that changes no state; of a defect not what the source calls it.
 
     >>> reason_of(*code_of("oversize_event:bids"))
     'oversize_event:bids'
     """
-    return NAMES[bad] if bad_field < 0 else f"{NAMES[bad]}:{FIELDS[bad_field]}"
+    name = NAMES[bad]
+    return name if bad_field < 0 or ":" in name else f"{name}:{FIELDS[bad_field]}"

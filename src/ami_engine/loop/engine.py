@@ -1,6 +1,7 @@
 """Engine: the state of a run and the constants that its steps go by."""
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,18 +11,19 @@ import msgspec
 from ami_engine.config import ExecutionSection, RunConfig, TraceSection
 from ami_engine.execution.entries import EntryLog
 from ami_engine.execution.order_ids import OrderIds
-from ami_engine.kernels.channels import MAX_CHANNELS
-from ami_engine.kernels.records import MAX_MARKETS, Cell, EngineState, new_cell, new_state
+from ami_engine.kernels.decision import Rules
+from ami_engine.kernels.records import Cell, EngineState, new_cell, new_state
+from ami_engine.loop.core import Core
 from ami_engine.mdm.decision_engine import DecisionEngine
 from ami_engine.ports import Capabilities
-from decision_schema.events import Event
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument
+from decision_schema.units import NS_PER_MS
 from dmc_core.dmc.guards import limits_of
 from dmc_core.dmc.policy_hook import PolicyHook
 from dmc_core.dmc.risk_policy import RiskPolicy, market_policy
 
 
-class Rules(NamedTuple):
+class MarketRules(NamedTuple):
     """What the orders of a market go by.
 
     Args:
@@ -47,6 +49,7 @@ class Engine:
         instruments: By market id; a market that is not among them gets the documented default.
         capabilities: What the broker can do.
         policy_hook: The private policy hook; None = there is none.
+        fast: Whether the core runs compiled.
     """
 
     def __init__(
@@ -60,14 +63,15 @@ class Engine:
         instruments: Mapping[str, Instrument],
         capabilities: Capabilities,
         policy_hook: PolicyHook | None = None,
+        fast: bool = False,
     ) -> None:
         self.run_id = run_id
         self.run_key = run_key
         self.config = config
         self.policy = policy
-        self._account_rules = Rules(policy, limits_of(policy), config.execution)
+        self.account_rules = MarketRules(policy, limits_of(policy), config.execution)
         self.market_rules = {
-            section.market_id: Rules(own, limits_of(own), section.execution)
+            section.market_id: MarketRules(own, limits_of(own), section.execution)
             for section in config.markets
             for own in [market_policy(policy, section.guards)]
         }
@@ -75,50 +79,42 @@ class Engine:
         self.model = model
         self.instruments = dict(instruments)
         self.capabilities = capabilities
-        self.state: EngineState = new_state(config.run.initial_equity)
         self.market_ids: list[str] = []
         self.ids = OrderIds()
         self.entries = EntryLog()
-        self._cells: dict[str, Cell] = {}
-        self._rules: list[Rules] = []
-        self._channels: dict[str, dict[str, int]] = {}
-        self._nowhere = self._make_cell(-1, DEFAULT_INSTRUMENT)
+        self._numbers: dict[str, int] = {}
+        self.rules: list[MarketRules] = [self.account_rules]
+        state = new_state(config.run.initial_equity)
+        state.is_live = int(capabilities.live)
+        state.warmup_ns = model.warmup_ms * NS_PER_MS
+        blank = self.make_cell(-1, DEFAULT_INSTRUMENT)
+        self.core = Core(state, blank, rules_record(self.account_rules), fast=fast)
+        if model.kernel_model is not None:
+            for i, value in enumerate(model.kernel_model.values_of(model.params)):
+                self.core.x.params[i] = value
 
-    def cell_of(self, event: Event) -> Cell:
-        """Give the market of an event, made at its first valid one; else a blank that trades nothing."""
-        cell = self._cells.get(event.market_id)
-        if cell is not None:
-            return cell
-        if event.bad is not None or event.kind != "market" or len(self.market_ids) >= MAX_MARKETS:
-            return self._nowhere
-        cell = self._make_cell(len(self.market_ids), self.instrument(event.market_id))
-        self._cells[event.market_id] = cell
-        self._channels[event.market_id] = {}
-        self.market_ids.append(event.market_id)
-        self._rules.append(self.market_rules.get(event.market_id, self._account_rules))
-        self.state.cells.append(cell)
-        self.state.positions.append(cell.position)
-        return cell
+    @property
+    def state(self) -> EngineState:
+        """The account, the latch, the windows."""
+        return self.core.state
 
-    def rules_of(self, cell: Cell) -> Rules:
-        """Give what the orders of a market go by."""
-        return self._rules[cell.index] if cell.index >= 0 else self._account_rules
+    @property
+    def cells(self) -> list[Cell]:
+        """The markets seen so far, by number."""
+        return self.core.cells[:-1]
 
-    def known_cell(self, market_id: str) -> Cell | None:
-        """Give the market of that name, if it has been seen."""
-        return self._cells.get(market_id)
+    def add_market(self, market_id: str) -> None:
+        """Take in a market of which the first valid event has come; it gets the next number."""
+        rules = self.market_rules.get(market_id, self.account_rules)
+        number = len(self.market_ids)
+        self.market_ids.append(market_id)
+        self._numbers[market_id] = number
+        self.rules.insert(number, rules)
+        self.core.add(self.make_cell(number, self.instrument(market_id)), rules_record(rules))
 
-    def channel_of(self, event: Event) -> int:
-        """Give the number of an event's channel in its market; -1 = more channels than the state follows."""
-        channels = self._channels.get(event.market_id)
-        if channels is None:
-            return 0
-        number = channels.get(event.channel)
-        if number is None:
-            if len(channels) == MAX_CHANNELS:
-                return -1
-            number = channels[event.channel] = len(channels)
-        return number
+    def number_of(self, market_id: str) -> int | None:
+        """Give the number of a market, if it has been seen."""
+        return self._numbers.get(market_id)
 
     def instrument(self, market_id: str) -> Instrument:
         """Give the instrument of a market."""
@@ -128,9 +124,36 @@ class Engine:
             self.instruments[market_id] = found
         return found
 
-    def _make_cell(self, index: int, instrument: Instrument) -> Cell:
+    def memory_digest(self, number: int) -> str | None:
+        """Give the digest of the model's memory, of a compiled model that of the market; None = it has none."""
+        kernel_model = self.model.kernel_model
+        if kernel_model is None:
+            return self.model.memory_digest()
+        if not kernel_model.memory:
+            return None
+        values = self.core.memory(number)[: len(kernel_model.memory)]
+        return hashlib.sha256(",".join(value.hex() for value in values).encode()).hexdigest()[:16]
+
+    def make_cell(self, index: int, instrument: Instrument) -> Cell:
+        """Make the state of a market that has seen nothing yet."""
         can = self.capabilities
-        return new_cell(index, instrument, self.config.sample_ns, can.cancel, can.replace)
+        cell = new_cell(index, instrument, self.config.sample_ns, can.cancel, can.replace)
+        if self.model.kernel_model is not None:
+            cell.memory.values[:] = self.model.kernel_model.first_memory()
+        return cell
+
+
+def rules_record(rules: MarketRules) -> Rules:
+    """Give what orders go by in numbers."""
+    execution = rules.execution
+    half_spread = execution.half_spread_ticks
+    return Rules(
+        limits=list(rules.limits),
+        size=float(execution.size),
+        half_spread_ticks=math.nan if half_spread is None else float(half_spread),
+        min_requote_ticks=execution.min_requote_ticks,
+        exit_slippage_ticks=execution.exit_slippage_ticks,
+    )
 
 
 def what_a_run_is(config: RunConfig) -> RunConfig:

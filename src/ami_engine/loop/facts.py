@@ -21,6 +21,7 @@ from ami_engine.kernels.ledger import Account, Position
 from ami_engine.kernels.markouts import HORIZON_60, HORIZONS_NS
 from ami_engine.kernels.orders import FREE, OrderSlot
 from ami_engine.kernels.records import Cell
+from ami_engine.loop.edge import Edge
 from ami_engine.loop.engine import Engine, what_a_run_is
 from ami_engine.loop.receive import storable
 from ami_engine.ports import Broker, MarketDataSource
@@ -33,13 +34,13 @@ def open_orders(engine: Engine) -> list[tuple[str, OrderSlot]]:
     """List the orders whose end is not confirmed, with their ids."""
     return [
         (engine.ids.of(cell.index, i), cell.orders.slots[i])
-        for cell in engine.state.cells
+        for cell in engine.cells
         for i in range(cell.orders.used)
         if cell.orders.slots[i].status != FREE
     ]
 
 
-def end_state(engine: Engine, fill_model: object) -> dict[str, Any]:
+def end_state(engine: Engine, edge: Edge, fill_model: object) -> dict[str, Any]:
     """Give the part of the summary that the state knows: latch, positions, money, costs, model."""
     state, account = engine.state, engine.state.account
     stopped = None
@@ -50,7 +51,7 @@ def end_state(engine: Engine, fill_model: object) -> dict[str, Any]:
         "open_orders_left": [order_id for order_id, _ in open_orders(engine)],
         "positions": {
             market_id: engine.instrument(market_id).size(cell.position.lots)
-            for market_id, cell in zip(engine.market_ids, state.cells, strict=True)
+            for market_id, cell in zip(engine.market_ids, engine.cells, strict=True)
         },
         "realized_pnl": account.realized,
         "unrealized_pnl": account.unrealized,
@@ -59,10 +60,10 @@ def end_state(engine: Engine, fill_model: object) -> dict[str, Any]:
         "final_equity": account.equity,
         "max_drawdown": account.max_drawdown,
         # Ticks of different size have no average: of several markets each has its own.
-        "markouts": _markouts(state.cells) if len(state.cells) == 1 else {},
+        "markouts": _markouts(engine.cells) if len(engine.cells) == 1 else {},
         "costs": costs_of(engine, fill_model),
         "markets": markets_of(engine),
-        "data": quality_of(engine),
+        "data": quality_of(engine, edge),
         "model": engine.model.model_id,
         "model_errors": engine.model.errors,
     }
@@ -71,7 +72,7 @@ def end_state(engine: Engine, fill_model: object) -> dict[str, Any]:
 def markets_of(engine: Engine) -> dict[str, dict[str, Any]]:
     """Give position, fills, money and markouts (in its own ticks) of each market."""
     result: dict[str, dict[str, Any]] = {}
-    for market_id, cell in zip(engine.market_ids, engine.state.cells, strict=True):
+    for market_id, cell in zip(engine.market_ids, engine.cells, strict=True):
         position, instrument = cell.position, engine.instrument(market_id)
         result[market_id] = {
             "position": instrument.size(position.lots),
@@ -101,11 +102,11 @@ def _markouts(cells: list[Cell]) -> dict[str, dict[str, float]]:
 def costs_of(engine: Engine, fill_model: object) -> dict[str, Any]:
     """Give the parts of profit that fills captured, lost and earned, of all markets and of each."""
     state = engine.state
-    costs = {**_costs(state.account, state.cells), "fill_model": fill_model}
-    if len(state.cells) > 1:
+    costs = {**_costs(state.account, engine.cells), "fill_model": fill_model}
+    if len(engine.cells) > 1:
         costs["by_market"] = {
             market_id: _costs(cell.position, [cell])
-            for market_id, cell in zip(engine.market_ids, state.cells, strict=True)
+            for market_id, cell in zip(engine.market_ids, engine.cells, strict=True)
         }
     return costs
 
@@ -213,11 +214,12 @@ def _limits_by_market(engine: Engine) -> dict[str, Any]:
     return {"market_limits": found} if found else {}
 
 
-def quality_of(engine: Engine) -> dict[str, dict[str, Any]]:
+def quality_of(engine: Engine, edge: Edge) -> dict[str, dict[str, Any]]:
     """Give what the data of each market were like."""
     result: dict[str, dict[str, Any]] = {}
-    for market_id, cell in zip(engine.market_ids, engine.state.cells, strict=True):
-        q, builder = cell.quality, cell.market.builder
+    for market_id, cell in zip(engine.market_ids, engine.cells, strict=True):
+        q, market = cell.quality, edge.markets[market_id]
+        builder = market.builder
         result[market_id] = {
             "events": q.events,
             "seconds": (q.last_ns - q.first_ns) / NS_PER_SECOND,
@@ -231,7 +233,7 @@ def quality_of(engine: Engine) -> dict[str, dict[str, Any]]:
             "halts": q.halts,
             "gaps": builder.gaps,
             "resyncs": builder.resyncs,
-            "messages_lost": cell.channels.lost,
+            "messages_lost": market.channels.lost,
             "late_quotes": builder.late_quotes,
             "unknown_orders": builder.unknown_orders,
             "venue_time_back": q.venue_time_back,

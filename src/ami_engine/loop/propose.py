@@ -1,63 +1,87 @@
 """Ask the model, unless the input itself says that this step holds."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from ami_engine.execution.plan import read_proposed, travels_of
 from ami_engine.features.catalogue import named
 from ami_engine.kernels.ledger import average_price, size_of
-from ami_engine.kernels.orders import FREE, STATUS_NAMES, count_open, remaining_lots
-from ami_engine.kernels.records import Cell, open_sizes
+from ami_engine.kernels.orders import FREE, STATUS_NAMES, remaining_lots
+from ami_engine.kernels.records import open_sizes
+from ami_engine.loop.edge import Admitted
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.receive import storable
 from ami_engine.mdm.view import ModelRng, View, WorkingOrder
 from decision_schema import reasons
-from decision_schema.events import Event
 from decision_schema.instruments import price_of
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, Proposal
 from decision_schema.units import NS_PER_MS, UnixNs
 
+_NO_PARAMS: dict[str, Any] = {}
 
-def propose(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> Proposal:
-    """Give the model's proposal, or HOLD with the reason for which it is not asked."""
-    reason = _why_not_asked(engine, cell, event, now_ns)
-    if reason:
-        pulls = reason == NAMES[reasons.SETTLED] and count_open(cell.orders) > 0
-        return Proposal(action=Action.CANCEL if pulls else Action.HOLD, confidence=1.0, reasons=[reason])
-    model = engine.model
-    offered: dict[str, Any] = {"now_ns": now_ns}
+
+class Asked(NamedTuple):
+    """What the model answered, or stands for its answer; the same in numbers is in the core.
+
+    Args:
+        proposal: In its own words.
+        travels: Params that travel with the orders.
+    """
+
+    proposal: Proposal
+    travels: dict[str, Any]
+
+
+def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
+    """Give the model's proposal, or HOLD with the reason for which it is not asked.
+
+    Args:
+        engine: The proposal is left in its core, too.
+        admitted: The input of the step.
+        why: Reason code for which the model is not asked; OK = it is.
+    """
+    core, event = engine.core, admitted.event
+    if why != reasons.OK:
+        action = Action.HOLD if core.decision.proposed.action == _HOLD else Action.CANCEL
+        name = NAMES[why] if event.bad is None else event.bad.reason
+        return Asked(Proposal(action=action, confidence=1.0, reasons=[name]), _NO_PARAMS)
+    kernel_model = engine.model.kernel_model
+    if kernel_model is not None:
+        if core.ask(kernel_model.function, admitted.inp.cell) != reasons.OK:
+            return Asked(engine.model.unusable(), _NO_PARAMS)
+        return Asked(kernel_model.proposal(core.decision.proposed), _NO_PARAMS)
+    proposal = engine.model.propose(named(core.features(admitted.inp.cell)), **_offered(engine, admitted))
+    read_proposed(proposal, event.market_id, core.decision.proposed)
+    return Asked(proposal, travels_of(proposal.params))
+
+
+_HOLD = 1
+
+
+def _offered(engine: Engine, admitted: Admitted) -> dict[str, Any]:
+    """Give what the model's signature asks for beside the features."""
+    model, inp, event = engine.model, admitted.inp, admitted.event
+    offered: dict[str, Any] = {"now_ns": inp.now_ns}
     if model.wants("view"):
-        offered["view"] = view_of(engine, cell, now_ns)
+        offered["view"] = view_of(engine, inp.cell, inp.now_ns)
     if model.wants("instrument"):
         offered["instrument"] = engine.instrument(event.market_id)
     if model.wants("event"):
         offered["event"] = msgspec.to_builtins(event)
     if model.wants("rng"):
-        offered["rng"] = ModelRng(engine.config.run.seed, cell.index, engine.state.step)
-    return model.propose(named(cell.market.features), **offered)
+        offered["rng"] = ModelRng(engine.config.run.seed, inp.cell, engine.state.step)
+    return offered
 
 
-def _why_not_asked(engine: Engine, cell: Cell, event: Event, now_ns: UnixNs) -> str:
-    if event.bad is not None:
-        return event.bad.reason
-    if event.kind != "market":
-        return NAMES[reasons.TIMER]
-    if cell.position.settled:
-        return NAMES[reasons.SETTLED]
-    if cell.market.books == 0:
-        return NAMES[reasons.NO_MARKET]
-    if now_ns - engine.state.first_ns < engine.model.warmup_ms * NS_PER_MS:
-        return NAMES[reasons.WARMING_UP]
-    return ""
-
-
-def view_of(engine: Engine, cell: Cell, now_ns: UnixNs) -> View:
+def view_of(engine: Engine, number: int, now_ns: UnixNs) -> View:
     """Show the model its account: position, budget under the limits, and working orders."""
+    cell = engine.core.cells[number]
     market, position = cell.market, cell.position
     inventory = size_of(position, position.lots)
     open_buy, open_sell = open_sizes(cell)
-    limit = engine.rules_of(cell).policy.max_abs_inventory
+    limit = engine.rules[number].policy.max_abs_inventory
     orders = []
     for i in range(cell.orders.used):
         order = cell.orders.slots[i]
@@ -85,16 +109,6 @@ def view_of(engine: Engine, cell: Cell, now_ns: UnixNs) -> View:
         orders=tuple(orders),
         last_fill_age_ms=None if filled_ns < 0 else (now_ns - filled_ns) / NS_PER_MS,
     )
-
-
-def proposal_record(proposal: Proposal) -> dict[str, Any]:
-    """Give the proposal as it is stored."""
-    return {
-        "action": str(proposal.action),
-        "confidence": proposal.confidence,
-        "reasons": proposal.reasons,
-        "params": params_record(proposal.params),
-    }
 
 
 def params_record(params: dict[str, Any]) -> dict[str, Any]:

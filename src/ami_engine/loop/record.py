@@ -1,133 +1,151 @@
 """The packet of a step: what it saw, what it judged, what it did, what it left behind."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from ami_engine.execution.gateway import Message
-from ami_engine.execution.plan import Plan
-from ami_engine.features.catalogue import named
-from ami_engine.kernels.orders import FREE, STATUS_NAMES, remaining_lots
-from ami_engine.kernels.records import Cell
+from ami_engine.features.catalogue import NAMES as FEATURE_NAMES
+from ami_engine.kernels.decision import TERMS_FROM
+from ami_engine.kernels.orders import FREE, STATUS_NAMES
+from ami_engine.loop.address import intent_of
+from ami_engine.loop.decide import PolicyInUse
+from ami_engine.loop.edge import Admitted
 from ami_engine.loop.engine import Engine
-from ami_engine.loop.guard import Verdict
-from ami_engine.loop.propose import params_record, proposal_record
-from ami_engine.loop.pursue import message_record
+from ami_engine.loop.propose import Asked, params_record
+from ami_engine.loop.verdict_words import Words
 from decision_schema import reasons
-from decision_schema.events import Event, Report
-from decision_schema.packet_v2 import PacketV2
+from decision_schema.events import UNSET, Report
+from decision_schema.packet_v2 import SCHEMA_VERSION
 from decision_schema.reasons import NAMES
-from decision_schema.types import Action, Proposal
-from decision_schema.units import UnixNs
-from dmc_core.dmc.risk_policy import RiskPolicy
+from decision_schema.step_packet import (
+    External,
+    FinalActionRecord,
+    GuardsRecord,
+    LegRecord,
+    MdmRecord,
+    MismatchRecord,
+    OpenOrderRecord,
+    ProposalRecord,
+    StateRecord,
+    StepPacket,
+    StoppedRecord,
+)
+from decision_schema.types import Action
+from dmc_core.dmc.guards import N_LEG_ROWS
+
+Features: Any = msgspec.defstruct(
+    "Features", [(name, float | msgspec.UnsetType, UNSET) for name in FEATURE_NAMES]
+)
+"""The features of a packet by name; what is not known is left out."""
 
 
 def record(
     engine: Engine,
-    cell: Cell,
-    event: Event,
+    admitted: Admitted,
     reports: Sequence[Report],
-    now_ns: UnixNs,
-    proposal: Proposal,
-    plan: Plan,
-    verdict: Verdict,
+    asked: Asked,
+    in_use: PolicyInUse,
+    words: Words,
     messages: Sequence[Message],
-) -> PacketV2:
+) -> StepPacket:
     """Build the packet; every number in it is finite or tagged."""
-    mdm: dict[str, Any] = {
-        "features": named(cell.market.features),
-        "proposal": proposal_record(proposal),
-        "model": engine.model.model_id,
-    }
-    if plan.terms_from:
-        mdm["terms_from"] = plan.terms_from
-    memory = engine.model.memory_digest()
+    core, proposal = engine.core, asked.proposal
+    mdm = MdmRecord(
+        Features(*[value if value == value else UNSET for value in core.features(admitted.inp.cell)]),
+        ProposalRecord(
+            str(proposal.action), proposal.confidence, proposal.reasons, params_record(proposal.params)
+        ),
+        engine.model.model_id,
+    )
+    plan = core.decision.plan
+    if proposal.action is Action.ACT and plan.terms_from:
+        mdm.terms_from = TERMS_FROM[plan.terms_from]
+    memory = engine.memory_digest(admitted.inp.cell)
     if memory is not None:
-        mdm["memory"] = memory
-    return PacketV2(
-        run_id=engine.run_id,
-        step=engine.state.step,
-        input=msgspec.to_builtins(event),
-        external={"now_ns": now_ns, "reports": [msgspec.to_builtins(report) for report in reports]},
-        mdm=mdm,
-        final_action={
-            "action": str(verdict.action),
-            "allowed": verdict.action is proposal.action,
-            "reasons": verdict.reasons,
-            "params": _params_out(cell, plan, verdict),
-        },
-        latency_ms=0.0,
-        mismatch={
-            "flags": verdict.flags,
-            "reason_codes": verdict.codes,
-            "throttle_refresh_ms": verdict.policy.throttle_refresh_ms,
-        },
-        guards=_guards(engine.rules_of(cell).policy, verdict),
-        intents=[message_record(message) for message in messages],
-        state_after=state_record(engine),
+        mdm.memory = memory
+    return StepPacket(
+        SCHEMA_VERSION,
+        engine.run_id,
+        engine.state.step,
+        admitted.event,
+        External(admitted.inp.now_ns, list(reports)),
+        mdm,
+        _guards(engine, admitted.inp.cell, in_use, words),
+        FinalActionRecord(
+            str(words.action), words.action is proposal.action, words.reasons, _params_out(engine, asked, words)
+        ),
+        MismatchRecord(words.flags, words.codes, in_use.policy.throttle_refresh_ms),
+        [intent_of(message) for message in messages],
+        state_record(engine),
     )
 
 
-def _params_out(cell: Cell, plan: Plan, verdict: Verdict) -> dict[str, Any]:
+def _params_out(engine: Engine, asked: Asked, words: Words) -> dict[str, Any]:
     """Give what went out of an ACT: the surviving orders on the grid, and what travels with them."""
-    if verdict.action is not Action.ACT:
+    if words.action is not Action.ACT:
         return {}
-    instrument = cell.market
-    orders = []
-    for want in plan.wanted:
+    plan, orders = engine.core.decision.plan, []
+    market = engine.core.cells[engine.core.at].market
+    for i in range(plan.n_wanted):
+        want = plan.wanted[i]
         if want.allowed:
             order: dict[str, Any] = {
                 "side": "buy" if want.side > 0 else "sell",
-                "size": want.lots * instrument.lot_num / instrument.lot_den,
+                "size": want.lots * market.lot_num / market.lot_den,
                 "level": want.level,
             }
             if not want.takes:
-                order["price"] = want.price_ticks * instrument.tick_num / instrument.tick_den
+                order["price"] = want.price_ticks * market.tick_num / market.tick_den
             orders.append(order)
-    return {**params_record(plan.travels), "orders": orders}
+    return {**params_record(asked.travels), "orders": orders}
 
 
-def _guards(policy: RiskPolicy, verdict: Verdict) -> dict[str, Any]:
+def _known(values: Sequence[float]) -> list[float | None]:
+    """Give numbers as they are stored: null where one is not finite."""
+    return [value if value - value == 0.0 else None for value in values]
+
+
+def _guards(engine: Engine, number: int, in_use: PolicyInUse, words: Words) -> GuardsRecord:
     """Give values and verdicts as vectors in the order of the manifest's guard table (null = absent)."""
-    observed = verdict.context.observed
-    guards: dict[str, Any] = {
-        "values": [value if math.isfinite(value) else None for value in observed],
-        "verdicts": verdict.judgement.verdicts,
-        "refusing": verdict.judgement.refusing,
-    }
-    if verdict.legs:
-        guards["legs"] = [
-            {
-                "side": "buy" if leg.side > 0 else "sell",
-                "size": leg.size,
-                "increasing": leg.increasing,
-                "allowed": leg.allowed,
-                "values": [value if math.isfinite(value) else None for value in leg.values],
-                "verdicts": leg.verdicts,
-            }
-            for leg in verdict.legs
+    core = engine.core
+    judgement = core.decision.judgement
+    guards = GuardsRecord(
+        _known(core.observed()), core.verdicts(), [judgement.refusing[i] for i in range(judgement.n_refusing)]
+    )
+    if words.legs:
+        guards.legs = [
+            LegRecord(
+                "buy" if leg.side > 0 else "sell",
+                leg.size,
+                leg.increasing == 1,
+                leg.allowed == 1,
+                _known([leg.values[row] for row in range(N_LEG_ROWS)]),
+                [leg.verdicts[row] for row in range(N_LEG_ROWS)],
+            )
+            for leg in words.legs
         ]
-    if verdict.refusals:
-        guards["refusals"] = [msgspec.to_builtins(row) for row in verdict.refusals]
-    if verdict.policy is not policy:
-        guards["tightened"] = {
-            name: getattr(verdict.policy, name)
-            for name in policy.__struct_fields__
-            if getattr(verdict.policy, name) != getattr(policy, name)
+    if words.refusals:
+        guards.refusals = words.refusals
+    own = engine.rules[number].policy
+    if in_use.policy is not own:
+        guards.tightened = {
+            name: getattr(in_use.policy, name)
+            for name in own.__struct_fields__
+            if getattr(in_use.policy, name) != getattr(own, name)
         }
     return guards
 
 
-def state_record(engine: Engine) -> dict[str, Any]:
+def state_record(engine: Engine) -> StateRecord:
     """Give the state that a step leaves: positions in lots, open orders, money, latches."""
     state = engine.state
     positions: dict[str, int] = {}
-    orders: list[dict[str, Any]] = []
+    orders: list[OpenOrderRecord] = []
     exiting: list[str] = []
-    for cell in state.cells:
-        market_id = engine.market_ids[cell.index]
+    for number, market_id in enumerate(engine.market_ids):
+        cell = engine.core.cells[number]
         if cell.position.lots:
             positions[market_id] = cell.position.lots
         if cell.exiting:
@@ -136,26 +154,19 @@ def state_record(engine: Engine) -> dict[str, Any]:
             slot = cell.orders.slots[i]
             if slot.status != FREE:
                 orders.append(
-                    {
-                        "client_order_id": engine.ids.of(cell.index, i),
-                        "status": STATUS_NAMES[slot.status],
-                        "lots": remaining_lots(slot),
-                    }
+                    OpenOrderRecord(
+                        engine.ids.of(number, i), STATUS_NAMES[slot.status], slot.lots - slot.filled_lots
+                    )
                 )
     account = state.account
-    record: dict[str, Any] = {
-        "positions_lots": positions,
-        "open_orders": orders,
-        "equity": account.equity,
-        "realized_pnl": account.realized,
-        "unrealized_pnl": account.unrealized,
-        "fees": account.fees,
-        "max_drawdown": account.max_drawdown,
-    }
+    record = StateRecord(
+        positions, orders, account.equity, account.realized, account.unrealized, account.fees,
+        account.max_drawdown,
+    )  # fmt: skip
     if account.funding:
-        record["funding"] = account.funding
+        record.funding = account.funding
     if state.stopped != reasons.OK:
-        record["stopped"] = {"step": state.stop_step, "reason": NAMES[state.stopped]}
+        record.stopped = StoppedRecord(state.stop_step, NAMES[state.stopped])
     if exiting:
-        record["exiting"] = exiting
+        record.exiting = exiting
     return record

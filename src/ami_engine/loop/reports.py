@@ -5,19 +5,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ami_engine.execution.entries import apply_entry, entry_id, whole_lots
-from ami_engine.kernels.costs import MAKER, TAKER, UNSAID, record_cost
-from ami_engine.kernels.ledger import size_of
-from ami_engine.kernels.markouts import record_fill
-from ami_engine.kernels.orders import (
-    acknowledge,
-    end_order,
-    fail_cancel,
-    fill_order,
-    lose_order,
-    reject_order,
-)
+from ami_engine.execution.entries import apply_entry, check_entry, entry_id, whole_lots
+from ami_engine.kernels.costs import MAKER, TAKER, UNSAID
+from ami_engine.kernels.orders import fail_cancel
 from ami_engine.kernels.records import Cell
+from ami_engine.kernels.reports import STATUS_CODES, take_fill, take_status
 from ami_engine.kernels.telemetry import record_time
 from ami_engine.loop.engine import Engine
 from decision_schema.errors import ContractError
@@ -25,10 +17,6 @@ from decision_schema.events import BrokerNote, Fill, LedgerEntry, OrderUpdate, R
 from decision_schema.instruments import price_of
 from decision_schema.units import NS_PER_MS, UnixNs
 
-REQUEST_LIFETIME_NS = 10_000 * NS_PER_MS
-"""Time after which a request that the venue does not know can no more arrive there."""
-CANCEL_LOST_NS = 1_000 * NS_PER_MS
-"""Age of a cancel from which an order that is still live shows that it was lost."""
 _ROLES = {"maker": MAKER, "taker": TAKER}
 _RATE_LIMIT_MARKS = ("ratelimit", "toomanyrequests", "ddosprotection", "429")
 
@@ -54,30 +42,10 @@ def _take_update(engine: Engine, update: OrderUpdate, now_ns: UnixNs, remarks: l
         return
     if place.slot < 0:
         return
-    cell = engine.state.cells[place.market]
-    orders = cell.orders
+    cell = engine.core.cells[place.market]
     if not engine.capabilities.fills:
         _fill_from_update(engine, cell, place.slot, update, now_ns, remarks)
-    if update.status == "live":
-        acknowledge(orders, place.slot)
-        if now_ns - orders.slots[place.slot].cancel_ns >= CANCEL_LOST_NS:
-            fail_cancel(orders, place.slot)
-    elif update.status == "sent":
-        return  # its answer follows
-    elif update.status == "unknown":
-        lose_order(orders, place.slot)
-    elif update.status == "rejected":
-        reject_order(orders, place.slot, now_ns)
-    elif update.status in ("canceled", "expired"):
-        if orders.slots[place.slot].replaces >= 0:
-            acknowledge(orders, place.slot)  # placed and ended at once: what it replaced is gone
-        end_order(orders, place.slot)
-    elif update.status == "filled":
-        acknowledge(orders, place.slot)  # counted until its fills are here
-    elif now_ns - orders.slots[place.slot].created_ns >= REQUEST_LIFETIME_NS:
-        end_order(orders, place.slot)  # not found, and can no more arrive
-    else:
-        fail_cancel(orders, place.slot)  # not found yet: a cancel is to be asked for again
+    take_status(cell.orders, place.slot, STATUS_CODES[update.status], now_ns)
 
 
 def _fill_from_update(
@@ -125,7 +93,7 @@ def _take_note(engine: Engine, note: BrokerNote, now_ns: UnixNs) -> None:
         state.ops_until_ns = max(state.ops_until_ns, now_ns + engine.policy.ops_cooldown_ms * NS_PER_MS)
     place = engine.ids.find(note.client_order_id) if note.call == "cancel_order" else None
     if place is not None and place.slot >= 0:
-        fail_cancel(state.cells[place.market].orders, place.slot)
+        fail_cancel(engine.core.cells[place.market].orders, place.slot)
 
 
 def _take_entry(engine: Engine, entry: LedgerEntry, now_ns: UnixNs, remarks: list[str]) -> None:
@@ -139,37 +107,30 @@ def _take_entry(engine: Engine, entry: LedgerEntry, now_ns: UnixNs, remarks: lis
     if isinstance(entry, Transfer):
         apply_entry(state.account, None, entry)
         return
-    cell = engine.known_cell(entry.market_id)
-    if cell is None:
+    number = engine.number_of(entry.market_id)
+    if number is None:
         remarks.append(f"entry for an unknown market {entry.market_id[:64]}")
         return
+    cell = engine.core.cells[number]
     try:
-        apply_entry(state.account, cell.position, entry)
+        if isinstance(entry, Fill):
+            check_entry(cell.position, entry)
+            _take_fill(engine, cell, entry, now_ns, remarks)
+        else:
+            apply_entry(state.account, cell.position, entry)
     except ContractError as error:
         remarks.append(str(error))
-        return
-    if isinstance(entry, Fill):
-        _take_fill(engine, cell, entry, now_ns, remarks)
 
 
 def _take_fill(engine: Engine, cell: Cell, fill: Fill, now_ns: UnixNs, remarks: list[str]) -> None:
     side = 1 if fill.side == "buy" else -1
     lots = whole_lots(fill.size, cell.market.lot_num, cell.market.lot_den)
-    amount = size_of(cell.position, lots) * cell.position.multiplier
     role = _ROLES.get(fill.liquidity_side, UNSAID)
-    mid = record_cost(cell.costs, role, side, lots, amount, fill.price, fill.fee)
-    record_fill(cell.markouts, fill.price, side, now_ns, amount, mid)
-    if fill.side == "buy":
-        engine.state.fills_bought += 1
-    else:
-        engine.state.fills_sold += 1
     place = engine.ids.find(fill.client_order_id)
-    if place is None or place.market != cell.index:
+    ours = place is not None and place.market == cell.index
+    slot = place.slot if place is not None and ours else -1
+    wrong = take_fill(engine.state, cell, slot, side, lots, fill.price, fill.fee, role, now_ns)
+    if not ours:
         remarks.append(f"fill of an unknown order {fill.client_order_id[:64]}")
-        return
-    wrong_side = False
-    if place.slot >= 0:  # else its slot serves another order by now
-        wrong_side = cell.orders.slots[place.slot].side != side
-        fill_order(cell.orders, place.slot, lots, fill.price)
-    if engine.ids.fill(fill.client_order_id, lots) < 0 or wrong_side:
+    elif engine.ids.fill(fill.client_order_id, lots) < 0 or wrong:
         remarks.append(f"fill beyond order {fill.client_order_id}")

@@ -20,6 +20,7 @@ from ami_engine.execution.gateway import Gateway, Message
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import CANCELING, SENT, UNKNOWN
 from ami_engine.loop.arguments import feed_delay_of, settled, sources_of, timer_interval_ns, venues_of
+from ami_engine.loop.edge import Admitted, Edge
 from ami_engine.loop.engine import Engine, run_key
 from ami_engine.loop.facts import (
     end_state,
@@ -31,7 +32,6 @@ from ami_engine.loop.facts import (
     strays,
 )
 from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, MergedFeed, PumpedFeed, Taken, Tap
-from ami_engine.loop.receive import admit, is_read
 from ami_engine.loop.record import state_record
 from ami_engine.loop.reports import apply_reports
 from ami_engine.loop.signals import handled_signals
@@ -42,7 +42,7 @@ from ami_engine.security.redaction import redact_text
 from ami_engine.summary import RunSummary
 from ami_engine.trace.trace_logger import TraceLogger
 from decision_schema.errors import ConfigError
-from decision_schema.events import Event
+from decision_schema.events import Event, Report
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixNs
 from dmc_core.dmc.policy_hook import PolicyHook, load_policy_hook
 from dmc_core.dmc.risk_policy import RiskPolicy
@@ -93,6 +93,7 @@ def run_loop(
     seed: int | None = None,
     config: RunConfig | None = None,
     progress: Progress | None = None,
+    fast: bool | None = None,
 ) -> dict[str, Any]:
     """Run the decision loop until the source ends, `steps` events are done, or a signal comes.
 
@@ -110,6 +111,7 @@ def run_loop(
         seed: Seed of every chance; None = that of the config, 0.
         config: All further settings; the arguments above win over it.
         progress: Called now and then with how far the run is.
+        fast: Run the core compiled (needs numba), or interpreted; None = interpreted. Same packets.
 
     Returns:
         The summary, also written to ``summary.json``: ``run_id``, ``run_dir``, ``steps`` (events),
@@ -138,10 +140,10 @@ def run_loop(
     sources = sources_of(source)
     if not isinstance(broker, Broker):
         raise ConfigError(f"broker is a {type(broker).__name__}: give an instance of a Broker")
-    return _Run(sources, broker, config, model, load_policy_hook(), progress).run()
+    return LiveRun(sources, broker, config, model, load_policy_hook(), progress, fast=bool(fast)).run()
 
 
-class _Run:
+class LiveRun:
     """One run: what lives between its first and its last step."""
 
     def __init__(
@@ -152,6 +154,8 @@ class _Run:
         model: DecisionEngine,
         policy_hook: PolicyHook | None,
         progress: Progress | None,
+        *,
+        fast: bool,
     ) -> None:
         self.sources, self.broker, self.config, self.progress = sources, broker, config, progress
         live = sources[0].live
@@ -181,7 +185,9 @@ class _Run:
             instruments=instruments,
             capabilities=capabilities,
             policy_hook=policy_hook,
+            fast=fast,
         )
+        self.edge = Edge(self.clock, config.run.max_clock_skew_ms * NS_PER_MS, self.engine.instrument)
         self.gateway = Gateway(broker, dry_run=config.run.dry_run)
         self.summary = RunSummary(dry_run=config.run.dry_run)
         self.timer_ns = timer_interval_ns(config, live=live)
@@ -191,7 +197,7 @@ class _Run:
         self.signal_name = ""
         self.source_failures = 0
         self.events = 0
-        self.closing_reports: list[dict[str, Any]] = []
+        self.closing_reports: list[Report] = []
         self.fill_model: object = {}
         self.trace = TraceLogger(
             self.run_id, config.trace.output_dir, manifest=manifest_of(self.engine), must_be_new=True
@@ -291,15 +297,15 @@ class _Run:
     def _event(self, event: Event) -> None:
         """Take one event through a step; due timers come first."""
         begun_ns = clock.elapsed_ns()
-        stamp = self.clock.stamp(event)
         known = tuple(self.engine.market_ids)
-        event = admit(self.engine, event, stamp)
-        in_order = is_read(event)
-        now_ns = self.clock.settle(event, stamp, in_order=in_order)
+        admitted = self.edge.admit(event)
+        if admitted.is_new:
+            self.engine.add_market(event.market_id)
+        now_ns = admitted.inp.now_ns
         self._timers(now_ns, known)
-        if in_order:
-            self.gateway.on_event(event, now_ns)
-        self._step(event, now_ns, begun_ns)
+        if admitted.inp.is_read == 1:
+            self.gateway.on_event(admitted.event, now_ns)
+        self._step(admitted, begun_ns)
         self._query(now_ns)
 
     def _timers(self, now_ns: UnixNs, markets: tuple[str, ...]) -> None:
@@ -320,17 +326,18 @@ class _Run:
             due = self.next_timer_ns
             self.next_timer_ns += self.timer_ns
             for market_id in markets:
-                self._step(Event(kind="timer", market_id=market_id, ts_ns=due), due, clock.elapsed_ns())
+                self._step(self.edge.timer(market_id, due), clock.elapsed_ns())
             self._query(due)
 
-    def _step(self, event: Event, now_ns: UnixNs, begun_ns: int) -> None:
-        reports = self.gateway.drain(now_ns)
-        packet, messages = step(self.engine, event, reports, now_ns)
+    def _step(self, admitted: Admitted, begun_ns: int) -> None:
+        reports = self.gateway.drain(admitted.inp.now_ns)
+        packet, messages = step(self.engine, admitted, reports)
         if self.clock.live:
             packet.latency_ms = (clock.elapsed_ns() - begun_ns) / NS_PER_MS
         self.trace.append(packet)
         self.summary.update(packet)
-        self.summary.set_fills(self.engine.state.fills_bought, self.engine.state.fills_sold)
+        state = self.engine.state
+        self.summary.set_fills(state.fills_bought, state.fills_sold)
         if self.live_broker and any(message.op != "cancel" for message in messages):
             self.trace.sync()  # the packet is the record of the intents: on disk before any leaves
         elif self.clock.live or self.live_broker or packet.step % FLUSH_EVERY == 0:
@@ -353,7 +360,7 @@ class _Run:
         now_ns = engine.state.now_ns
         for _ in range(CLOSING_ROUNDS):
             reports = self.gateway.drain(now_ns)
-            self.closing_reports += [msgspec.to_builtins(report) for report in reports]
+            self.closing_reports += reports
             for remark in apply_reports(engine, reports, now_ns):
                 self.trace.audit({"kind": "venue_inconsistent", "what": remark})
             resting = open_orders(engine)
@@ -364,7 +371,7 @@ class _Run:
             if not self.clock.live:
                 now_ns += CLOSING_NS  # a simulated message arrives after its latency, also at the end
             self.gateway.send([Message("cancel", order_id) for order_id, _ in resting])
-        value_account(engine.state.account, engine.state.positions, engine.state.now_ns)
+        value_account(engine.state.account, engine.cells, len(engine.cells), engine.state.now_ns)
 
     def _close(self, opened: list[MarketDataSource | Broker]) -> dict[str, Any]:
         for part in reversed(opened):
@@ -383,7 +390,7 @@ class _Run:
             "ended": self.ended,
             "packets": self.trace.packets,
             "head": self.trace.head,
-            "closing": {"reports": self.closing_reports, "state": state_record(self.engine)},
+            "closing": {"reports": [msgspec.to_builtins(report) for report in self.closing_reports], "state": msgspec.to_builtins(state_record(self.engine))},
         }
         try:
             self.trace.audit(stop)
@@ -399,7 +406,7 @@ class _Run:
             "run_dir": str(self.trace.run_dir),
             **self.summary.get(),
             "ended": self.ended,
-            **(end := end_state(self.engine, self.fill_model)),
+            **(end := end_state(self.engine, self.edge, self.fill_model)),
             "sources": [quality_of_source(source) for source in self.sources],
             "timing": {
                 "seconds": seconds,

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from ami_engine.mdm.kernel_model import KernelModel
 from ami_engine.mdm.private_hook import Model, load_private_model
 from ami_engine.mdm.reference_model import propose_reference
 from ami_engine.security.redaction import redact_secrets, redact_text
-from decision_schema.errors import ConfigError
+from decision_schema.errors import ConfigError, ContractError
 from decision_schema.packet_v2 import tag_floats
 from decision_schema.types import Action, Proposal
 from dmc_core.dmc.policy_hook import load_source
@@ -54,6 +55,10 @@ class DecisionEngine:
         self.memory: dict[str, Any] = {}
         self.errors: dict[str, str] = {}
         self.model_id, self._model = _choose(model, None if private_path is None else Path(private_path))
+        owner = getattr(self._model, "__self__", None)
+        self.kernel_model: KernelModel | None = owner if isinstance(owner, KernelModel) else None
+        if self.kernel_model is not None:
+            self.kernel_model.values_of(params)  # a wrong one is told before the run
         self._accepts = _accepted_keywords(self._model)
 
     def propose(self, features: dict[str, float], **kwargs: Any) -> Proposal:
@@ -86,6 +91,10 @@ class DecisionEngine:
             )
         except Exception as error:  # noqa: BLE001 - user code: any failure holds
             return self._hold(type(error).__name__, error)
+
+    def unusable(self) -> Proposal:
+        """Give the HOLD that stands for an answer of a compiled model that is no proposal."""
+        return self._hold("ContractError", ContractError("its action or confidence is none"))
 
     def wants(self, name: str) -> bool:
         """Tell whether the model takes a keyword, so that the loop builds only what is read."""
@@ -123,7 +132,7 @@ def _choose(model: Any, private_path: Path | None) -> tuple[str, Model]:
         return name, function
     if private_path is not None:
         raise ConfigError(f"model.private_path {private_path} does not exist")
-    return "reference", propose_reference
+    return "reference", propose_reference.propose
 
 
 def _callable(model: Any, name: str) -> Model:

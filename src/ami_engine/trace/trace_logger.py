@@ -19,6 +19,7 @@ from ami_engine.security.redaction import redact_secrets
 from ami_engine.trace.chain import FORMAT, ChainedFile, genesis
 from decision_schema.errors import RunExists, TamperedTrace, TraceError
 from decision_schema.packet_v2 import PacketV2, tag_floats, untag_floats
+from decision_schema.step_packet import StepPacket
 
 TRACES, AUDIT, MANIFEST, SUMMARY = "traces.jsonl", "audit.jsonl", "manifest.json", "summary.json"
 
@@ -121,13 +122,12 @@ class TraceLogger:
         self._traces.append(self._encode(packet))
         self._traces.flush()
 
-    def append(self, packet: PacketV2) -> None:
+    def append(self, packet: StepPacket) -> None:
         """Store a packet that the loop made: its parts were redacted and tagged when they entered."""
-        raw = packet.to_dict()
         try:
-            body = self._encoder.encode(raw)
+            body = self._encoder.encode(packet)
         except (TypeError, ValueError, RecursionError):  # something foreign came along
-            body = self._encode(raw)
+            body = self._encode({name: getattr(packet, name) for name in packet.__struct_fields__})
         self._traces.append(body)
 
     def audit(self, record: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from decision_schema.kernel import kernel
 from decision_schema.units import NS_PER_MS
 from dmc_core.dmc.guards import ABSENT, MALFORMED, N_OBSERVED, PRESENT, SLOT
 from dmc_core.dmc.risk_policy import RiskPolicy
@@ -31,15 +32,15 @@ class GuardContext:
         observed: Numbers by slot of guards.OBSERVED; nan where not present.
         presence: ABSENT, PRESENT or MALFORMED by slot.
         inventory: Position in units, signed where `signed`, else its size; nan = unknown.
-        signed: Whether the sign is known; if not, every order counts as increasing.
+        signed: 1 = the sign is known; if not, every order counts as increasing.
         open_buy: Units that working buys may still fill.
         open_sell: Units that working sells may still fill.
-        opens_known: Whether those two were told; if not, every order counts as increasing.
+        opens_known: 1 = those two were told; if not, every order counts as increasing.
         open_orders: Orders working in the account.
         other_exposure: Worst-case exposure of the account's other markets.
         mid, bid, ask: Last valid prices; nan = unknown.
         multiplier: Units of base in one unit of size.
-        is_binary: Whether the market settles at 0 or 1: a short then loses 1 - price.
+        is_binary: 1 = the market settles at 0 or 1: a short then loses 1 - price.
         market_id: The market that all this is of; empty = not told.
         sources: The input that is missing where it is another than the slot's own.
     """
@@ -47,17 +48,17 @@ class GuardContext:
     observed: list[float] = field(default_factory=lambda: [NAN] * N_OBSERVED)
     presence: list[int] = field(default_factory=lambda: [ABSENT] * N_OBSERVED)
     inventory: float = NAN
-    signed: bool = True
+    signed: int = 1
     open_buy: float = 0.0
     open_sell: float = 0.0
-    opens_known: bool = True
+    opens_known: int = 1
     open_orders: float = 0.0
     other_exposure: float = NAN
     mid: float = NAN
     bid: float = NAN
     ask: float = NAN
     multiplier: float = 1.0
-    is_binary: bool = False
+    is_binary: int = 0
     market_id: str = ""
     sources: dict[int, str] = field(default_factory=dict)
 
@@ -82,10 +83,11 @@ AS_GIVEN_NOT_NEGATIVE = (
 """... and never negative."""
 
 
+@kernel
 def observe(context: GuardContext, slot: int, value: float) -> None:
     """Set an observed number; nan makes it absent."""
     context.observed[slot] = value
-    context.presence[slot] = ABSENT if math.isnan(value) else PRESENT
+    context.presence[slot] = ABSENT if value != value else PRESENT
 
 
 def _read(
@@ -190,7 +192,7 @@ def _fill_position(context: GuardContext, raw: Mapping[object, object]) -> None:
     multiplier, multiplier_here = _read(raw, "multiplier", least=_POSITIVE)
     context.multiplier = multiplier if multiplier_here == PRESENT else 1.0
     kind, market_id = raw.get("kind", "linear"), raw.get("market_id", "")
-    context.is_binary = kind == "binary"
+    context.is_binary = int(kind == "binary")
     context.market_id = market_id if isinstance(market_id, str) else ""
     usable = MALFORMED not in (mid_here, bid_here, ask_here, multiplier_here)
     if not usable or kind not in ("linear", "binary") or context.bid > context.ask:
@@ -203,9 +205,9 @@ def _fill_position(context: GuardContext, raw: Mapping[object, object]) -> None:
     bad = MALFORMED in (signed_here, buy_here, sell_here)
     if abs(abs(signed) - size) > SAME * max(abs(signed), size):  # nan, where one is not given, compares false
         bad = True
-    context.signed = signed_here == PRESENT
-    context.opens_known = buy_here == PRESENT and sell_here == PRESENT
-    context.inventory = signed if context.signed else size
+    context.signed = int(signed_here == PRESENT)
+    context.opens_known = int(buy_here == PRESENT and sell_here == PRESENT)
+    context.inventory = signed if context.signed == 1 else size
     context.open_buy = open_buy if buy_here == PRESENT else 0.0
     context.open_sell = open_sell if sell_here == PRESENT else 0.0
     inventory_here = MALFORMED if bad else size_here

@@ -8,18 +8,18 @@ mirror).
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from decision_schema.instruments import unit_loss
+from decision_schema.kernel import kernel
 from dmc_core.dmc.context import GuardContext
 from dmc_core.dmc.guards import (
     ABSENT,
     BREACH,
-    LEG_ROWS,
+    FIRST_LEG_ROW,
     LIMIT_SLOT,
     MALFORMED,
-    MARKET_ROWS,
     N_GUARDS,
+    N_LEG_ROWS,
     OFF,
     PRESENT,
     SEVERITY,
@@ -32,9 +32,13 @@ from dmc_core.dmc.judge import judge
 ACT, HOLD, CANCEL, EXIT, STOP = 0, 1, 2, 3, 4
 """Actions by severity, as in guards.ACTIONS."""
 
+MAX_LEGS = 16
+"""Most orders of one proposal."""
 FLAT_TOLERANCE = 1e-9
 """Sizes that differ by less than this part are equal: sums of decimal sizes are not exact."""
 
+NAN = math.nan
+_NO_FRACTION = 2.0**53
 _MARKET = SLOT["projected_market_exposure_usd"]
 _TOTAL = SLOT["projected_total_exposure_usd"]
 _INVENTORY = SLOT["projected_abs_inventory"]
@@ -47,7 +51,7 @@ _MAX_TOTAL = LIMIT_SLOT["max_total_exposure_usd"]
 _MAX_INVENTORY = LIMIT_SLOT["max_abs_inventory"]
 _MAX_OPEN = LIMIT_SLOT["max_open_orders"]
 _MIN_VALUE = LIMIT_SLOT["min_order_usd"]
-_LEG_SLOTS = tuple(VALUE_SLOT[i] for i in LEG_ROWS)
+_LEG_SLOTS = VALUE_SLOT[FIRST_LEG_ROW:]
 
 
 @dataclass(slots=True)
@@ -61,26 +65,37 @@ class Leg:
         lot: Sizes shrink to whole multiples of it; 0 = any size.
         min_size: A leg that would shrink below it is refused instead.
         replaces: What still works of the order it would replace in one act.
-        increasing: Written: whether it can increase risk.
-        allowed: Written: whether it may go out.
-        clamped: Written: whether its size was shrunk.
+        increasing: Written: 1 = it can increase risk.
+        allowed: Written: 1 = it may go out.
+        clamped: Written: 1 = its size was shrunk.
         values: Written: observed numbers of the leg rows, in the order of LEG_ROWS.
         presence: Written: their presence.
         verdicts: Written: their verdicts.
     """
 
-    side: int
-    price: float
-    size: float
+    side: int = 0
+    price: float = NAN
+    size: float = 0.0
     lot: float = 0.0
     min_size: float = 0.0
     replaces: float = 0.0
-    increasing: bool = True
-    allowed: bool = False
-    clamped: bool = False
-    values: list[float] = field(default_factory=list)
-    presence: list[int] = field(default_factory=list)
-    verdicts: list[int] = field(default_factory=list)
+    increasing: int = 1
+    allowed: int = 0
+    clamped: int = 0
+    values: list[float] = field(default_factory=lambda: [NAN] * N_LEG_ROWS)
+    presence: list[int] = field(default_factory=lambda: [ABSENT] * N_LEG_ROWS)
+    verdicts: list[int] = field(default_factory=lambda: [OFF] * N_LEG_ROWS)
+
+
+@dataclass(slots=True)
+class Worst:
+    """Worst position on both sides, its dearest price, and the orders working, as legs are added."""
+
+    long: float = NAN
+    short: float = NAN
+    long_price: float = NAN
+    short_price: float = NAN
+    orders: float = NAN
 
 
 @dataclass(slots=True)
@@ -89,238 +104,302 @@ class Judgement:
 
     Args:
         action: The final one, by severity number.
+        n_refusing: Rows that refuse; so many entries of `refusing`, in table order.
         verdicts: By row; rows of legs: of the account as it is, nothing new wanted.
-        refusing: Rows that refuse, in table order.
+        worst: Scratch: the worst case as far as legs were allowed; `after` with the leg at hand filled.
     """
 
     action: int = HOLD
+    n_refusing: int = 0
+    refusing: list[int] = field(default_factory=lambda: [0] * N_GUARDS)
     verdicts: list[int] = field(default_factory=lambda: [OFF] * N_GUARDS)
-    refusing: list[int] = field(default_factory=list)
+    worst: Worst = field(default_factory=Worst)
+    after: Worst = field(default_factory=Worst)
 
 
+@kernel
 def decide(
     action: int,
+    n_legs: int,
     legs: list[Leg],
     context: GuardContext,
     limits: list[float],
     out: Judgement,
-    *,
-    no_new_risk: bool = False,
+    no_new_risk: int,
 ) -> None:
     """Judge every row, every leg, and the action.
 
     Args:
         action: The proposed one, by severity number.
-        legs: The wanted orders of an ACT (none = pull all); written with their judgement.
+        n_legs: Wanted orders of an ACT; 0 = pull all.
+        legs: The first `n_legs` are written with their judgement.
         context: Observed state.
         limits: The policy as a vector.
         out: Written: final action, verdicts, refusing rows.
-        no_new_risk: Whether legs that increase risk are refused whatever the rows say.
+        no_new_risk: 1 = legs that increase risk are refused whatever the rows say.
     """
     verdicts = out.verdicts
-    judge(MARKET_ROWS, context.observed, context.presence, limits, verdicts)
-    blocking = [i for i in MARKET_ROWS if verdicts[i] == BREACH or verdicts[i] == UNKNOWN]
-    _project(context, None, _worst_now(context), limits)
-    judge(LEG_ROWS, context.observed, context.presence, limits, verdicts)
+    judge(0, FIRST_LEG_ROW, context.observed, context.presence, limits, verdicts)
+    _see_worst(context, out.worst)
+    _project(context, out.worst, limits, 0, 0, NAN)
+    judge(FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, verdicts)
 
-    refused_legs: list[int] = []
-    wants_risk = False
-    survives = action == ACT
-    if action == ACT and legs:
-        refused_legs = _judge_legs(legs, context, limits, verdicts, blocked=no_new_risk or bool(blocking))
-        survives = any(leg.allowed for leg in legs)
-        wants_risk = any(leg.increasing for leg in legs)
-
+    blocks = 0
     severest = HOLD
-    for i in blocking:
-        if verdicts[i] == BREACH and SEVERITY[i] > severest:
-            severest = SEVERITY[i]
-    if action == ACT and survives and severest < EXIT:
-        out.action = ACT
-    elif action == ACT:
-        out.action = severest
+    for i in range(FIRST_LEG_ROW):
+        if verdicts[i] == BREACH:
+            blocks = 1
+            if SEVERITY[i] > severest:
+                severest = SEVERITY[i]
+        elif verdicts[i] == UNKNOWN:
+            blocks = 1
+    refused_legs = 0
+    wants_risk = 0
+    survives = 0
+    if action == ACT:
+        if n_legs == 0:
+            survives = 1
+        else:
+            blocked = 1 if no_new_risk == 1 or blocks == 1 else 0
+            refused_legs = _judge_legs(n_legs, legs, context, limits, out, blocked)
+        for k in range(n_legs):
+            if legs[k].allowed == 1:
+                survives = 1
+            if legs[k].increasing == 1:
+                wants_risk = 1
+
+    if action == ACT:
+        out.action = ACT if survives == 1 and severest < EXIT else severest
     else:
-        out.action = max(severest, action)
-    acts_anyway = max(action, HOLD)
-    severer = [i for i in blocking if verdicts[i] == BREACH and SEVERITY[i] > acts_anyway]
-    out.refusing = list(blocking) if wants_risk else severer
-    out.refusing.extend(refused_legs)
+        out.action = severest if severest > action else action
+    acts_anyway = action if action > HOLD else HOLD
+    n = 0
+    for i in range(FIRST_LEG_ROW):
+        refuses = verdicts[i] == BREACH and SEVERITY[i] > acts_anyway
+        if wants_risk == 1:
+            refuses = verdicts[i] == BREACH or verdicts[i] == UNKNOWN
+        if refuses:
+            out.refusing[n] = i
+            n += 1
+    for k in range(N_LEG_ROWS):
+        if refused_legs & (1 << k) != 0:
+            out.refusing[n] = FIRST_LEG_ROW + k
+            n += 1
+    out.n_refusing = n
 
 
-class _Worst(NamedTuple):
-    """Worst position on both sides, its dearest price, and the orders working, as legs are added."""
-
-    long: float
-    short: float
-    long_price: float
-    short_price: float
-    orders: float
-
-
-def _worst_now(context: GuardContext) -> _Worst:
-    below = context.inventory if context.signed else -context.inventory
-    return _Worst(
-        long=context.inventory + context.open_buy,
-        short=below - context.open_sell,
-        long_price=context.mid,
-        short_price=context.mid,
-        orders=context.open_orders,
-    )
+@kernel
+def _see_worst(context: GuardContext, worst: Worst) -> None:
+    below = context.inventory if context.signed == 1 else -context.inventory
+    worst.long = context.inventory + context.open_buy
+    worst.short = below - context.open_sell
+    worst.long_price = context.mid
+    worst.short_price = context.mid
+    worst.orders = context.open_orders
 
 
+@kernel
 def _judge_legs(
-    legs: list[Leg], context: GuardContext, limits: list[float], as_is: list[int], *, blocked: bool
-) -> list[int]:
-    """Judge the legs in turn, each on what the allowed ones before it add; return the refusing rows."""
-    refusing: list[int] = []
-    worst = _worst_now(context)
-    kept = [as_is[i] for i in LEG_ROWS]
-    for leg in legs:
+    n_legs: int, legs: list[Leg], context: GuardContext, limits: list[float], out: Judgement, blocked: int
+) -> int:
+    """Judge the legs in turn, each on what the allowed ones before it add; return bits of the refusing rows."""
+    refusing = 0
+    worst, after = out.worst, out.after
+    for k in range(n_legs):
+        leg = legs[k]
         base = _base(leg, worst)
-        leg.increasing = leg.side == 0 or not (context.opens_known and _cannot_flip(base, leg))
-        if leg.increasing and leg.side != 0:
-            _clamp(leg, base, worst, context, limits)
-        _project(context, leg, _with(leg, worst, context), limits)
-        judge(LEG_ROWS, context.observed, context.presence, limits, as_is)
-        leg.values = [context.observed[slot] for slot in _LEG_SLOTS]
-        leg.presence = [context.presence[slot] for slot in _LEG_SLOTS]
-        leg.verdicts = [as_is[i] for i in LEG_ROWS]
-        refused = [i for i in LEG_ROWS if _refuses(leg, i, as_is[i], context)]
-        leg.allowed = not leg.increasing or not (blocked or refused)
-        if leg.increasing:
-            refusing.extend(i for i in refused if i not in refusing)
-            if not leg.allowed and context.opens_known:
+        leg.clamped = 0
+        leg.increasing = 1
+        if leg.side != 0 and context.opens_known == 1 and _cannot_flip(base, leg):
+            leg.increasing = 0
+        if leg.increasing == 1 and leg.side != 0:
+            _fill_leg(leg, worst, context, after)
+            _clamp(leg, base, after, context, limits)
+        _fill_leg(leg, worst, context, after)
+        value = NAN if leg.side == 0 else leg.size * context.multiplier * abs(_price(leg, context))
+        _project(context, after, limits, 1, leg.side, value)
+        judge(FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, out.verdicts)
+        refused = 0
+        for row in range(N_LEG_ROWS):
+            slot = _LEG_SLOTS[row]
+            leg.values[row] = context.observed[slot]
+            leg.presence[row] = context.presence[slot]
+            leg.verdicts[row] = out.verdicts[FIRST_LEG_ROW + row]
+            if _refuses(leg, row, context):
+                refused |= 1 << row
+        leg.allowed = 1 if leg.increasing == 0 or not (blocked == 1 or refused != 0) else 0
+        if leg.increasing == 1:
+            refusing |= refused
+            if leg.allowed == 0 and context.opens_known == 1:
                 _keep_what_reduces(leg, base)
-        if leg.allowed:  # what a level gives up still counts: it is not confirmed before the next leg leaves
-            after = _with(leg, worst, context)
-            worst = after._replace(long=max(worst.long, after.long), short=min(worst.short, after.short))
-    for place, i in enumerate(LEG_ROWS):
-        as_is[i] = kept[place]
-    _project(context, None, _worst_now(context), limits)
-    return sorted(refusing)
+        if leg.allowed == 1:  # what a level gives up still counts: it is not confirmed before the next leg leaves
+            _fill_leg(leg, worst, context, after)
+            if after.long > worst.long:
+                worst.long = after.long
+            if after.short < worst.short:
+                worst.short = after.short
+            worst.long_price = after.long_price
+            worst.short_price = after.short_price
+            worst.orders = after.orders
+    _see_worst(context, worst)
+    _project(context, worst, limits, 0, 0, NAN)
+    judge(FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, out.verdicts)
+    return refusing
 
 
-def _refuses(leg: Leg, row: int, verdict: int, context: GuardContext) -> bool:
-    if verdict == UNKNOWN and leg.side == 0 and VALUE_SLOT[row] == _MARKET:
+@kernel
+def _refuses(leg: Leg, row: int, context: GuardContext) -> bool:
+    verdict = leg.verdicts[row]
+    if verdict == UNKNOWN and leg.side == 0 and _LEG_SLOTS[row] == _MARKET:
         # Without terms and without a price nothing can be asked of the market's exposure.
         return context.presence[_MARKET] != ABSENT
-    return verdict in (BREACH, UNKNOWN)
+    return verdict == BREACH or verdict == UNKNOWN
 
 
-def _base(leg: Leg, worst: _Worst) -> float:
+@kernel
+def _base(leg: Leg, worst: Worst) -> float:
     """Give the worst position on the leg's side before it: its own predecessor is not counted twice."""
     return worst.long - leg.replaces if leg.side > 0 else worst.short + leg.replaces
 
 
-def _with(leg: Leg, worst: _Worst, context: GuardContext) -> _Worst:
-    """Give the worst case with this leg filled, too."""
+@kernel
+def _fill_leg(leg: Leg, worst: Worst, context: GuardContext, after: Worst) -> None:
+    """Write the worst case with this leg filled, too."""
+    after.long = worst.long
+    after.short = worst.short
+    after.long_price = worst.long_price
+    after.short_price = worst.short_price
+    after.orders = worst.orders
     if leg.side == 0:
-        return worst
+        return
     price = _price(leg, context)
-    long_price = price if math.isnan(worst.long_price) else worst.long_price
-    short_price = price if math.isnan(worst.short_price) else worst.short_price
-    orders = worst.orders + (0.0 if leg.replaces > 0.0 else 1.0)
+    if worst.long_price != worst.long_price:
+        after.long_price = price
+    if worst.short_price != worst.short_price:
+        after.short_price = price
+    if not leg.replaces > 0.0:
+        after.orders = worst.orders + 1.0
     if leg.side > 0:
-        long_price = _dearer(long_price, price, context, long=True)
-        return _Worst(_base(leg, worst) + leg.size, worst.short, long_price, short_price, orders)
-    short_price = _dearer(short_price, price, context, long=False)
-    return _Worst(worst.long, _base(leg, worst) - leg.size, long_price, short_price, orders)
+        after.long_price = _dearer(after.long_price, price, context, 1)
+        after.long = _base(leg, worst) + leg.size
+    else:
+        after.short_price = _dearer(after.short_price, price, context, 0)
+        after.short = _base(leg, worst) - leg.size
 
 
+@kernel
 def _price(leg: Leg, context: GuardContext) -> float:
     """Give the leg's own price; a taking leg pays the far touch, else the mid."""
-    if not math.isnan(leg.price):
+    if leg.price == leg.price:
         return leg.price
     touch = context.ask if leg.side > 0 else context.bid
-    return context.mid if math.isnan(touch) else touch
+    return touch if touch == touch else context.mid
 
 
-def _dearer(known: float, price: float, context: GuardContext, *, long: bool) -> float:
+@kernel
+def _dearer(known: float, price: float, context: GuardContext, long: int) -> float:
     """Give the price at which more is at risk; a binary short risks more at the lower one."""
-    if math.isnan(price):
+    if price != price:
         return known
-    if context.is_binary and not long:
-        return min(known, price)
-    return max(abs(known), abs(price))
+    if context.is_binary == 1 and long == 0:
+        return price if price < known else known
+    return abs(price) if abs(price) > abs(known) else abs(known)
 
 
+@kernel
 def _cannot_flip(base: float, leg: Leg) -> bool:
-    slack = FLAT_TOLERANCE * max(abs(base), leg.size)
-    after = base + leg.side * leg.size
+    slack = FLAT_TOLERANCE * (leg.size if leg.size > abs(base) else abs(base))
+    after = base + float(leg.side) * leg.size
     return after <= slack if leg.side > 0 else after >= -slack  # nan compares false: increasing
 
 
+@kernel
+def _whole(value: float) -> float:
+    """Round down; beyond 2**53 a float is whole."""
+    return float(math.floor(value)) if abs(value) < _NO_FRACTION else value
+
+
+@kernel
 def _keep_what_reduces(leg: Leg, base: float) -> None:
     """Shrink a refused leg that would flip the position to the part that closes it."""
-    closes = -base * leg.side
+    closes = -base * float(leg.side)
     if leg.lot > 0.0:
-        closes = math.floor(closes / leg.lot + FLAT_TOLERANCE) * leg.lot if closes > 0.0 else 0.0
+        closes = _whole(closes / leg.lot + FLAT_TOLERANCE) * leg.lot if closes > 0.0 else 0.0
     if closes > 0.0 and closes >= leg.min_size:
         leg.size = closes
-        leg.clamped = True
-        leg.allowed = True
+        leg.clamped = 1
+        leg.allowed = 1
 
 
-def _clamp(leg: Leg, base: float, worst: _Worst, context: GuardContext, limits: list[float]) -> None:
+@kernel
+def _clamp(leg: Leg, base: float, after: Worst, context: GuardContext, limits: list[float]) -> None:
     """Shrink an increasing leg to what the position and exposure limits leave."""
-    long = leg.side > 0
-    then = _with(leg, worst, context)
-    price = then.long_price if long else then.short_price
-    loss = unit_loss(context.is_binary, context.multiplier, long, price)
+    price = after.long_price if leg.side > 0 else after.short_price
+    loss = unit_loss(context.is_binary == 1, context.multiplier, leg.side > 0, price)
     most = limits[_MAX_INVENTORY]
     if loss > 0.0:
-        most = min(most, limits[_MAX_MARKET] / loss, (limits[_MAX_TOTAL] - context.other_exposure) / loss)
-    room = most - leg.side * base
+        in_market = limits[_MAX_MARKET] / loss
+        in_account = (limits[_MAX_TOTAL] - context.other_exposure) / loss
+        if in_market < most:
+            most = in_market
+        if in_account < most:
+            most = in_account
+    room = most - float(leg.side) * base
     fits = room + FLAT_TOLERANCE * abs(most) >= leg.size
-    if fits or not (math.isfinite(room) and math.isfinite(leg.size)):
+    if fits or not (room - room == 0.0 and leg.size - leg.size == 0.0):
         return
     if leg.lot > 0.0:
-        room = math.floor(room / leg.lot + FLAT_TOLERANCE) * leg.lot
+        room = _whole(room / leg.lot + FLAT_TOLERANCE) * leg.lot
     if room > 0.0 and room >= leg.min_size:
         leg.size = room
-        leg.clamped = True
+        leg.clamped = 1
 
 
-def _snap(value: float, limit: float) -> float:
-    """Take a value for the limit where they differ only by the rounding of sums."""
-    return limit if abs(value - limit) <= FLAT_TOLERANCE * abs(limit) else value
-
-
+@kernel
 def _at_risk(units: float, price: float, long: bool, context: GuardContext) -> float:
     """Give the most that a side can lose; no units lose nothing at any price."""
-    return 0.0 if units <= 0.0 else units * unit_loss(context.is_binary, context.multiplier, long, price)
+    if units <= 0.0:
+        return 0.0
+    return units * unit_loss(context.is_binary == 1, context.multiplier, long, price)
 
 
+@kernel
 def _larger(a: float, b: float) -> float:
     """Give the larger of two; nan where either is."""
-    return a + b if math.isnan(a) or math.isnan(b) else max(a, b)
+    if a != a or b != b:
+        return a + b
+    return b if b > a else a
 
 
-def _project(context: GuardContext, leg: Leg | None, worst: _Worst, limits: list[float]) -> None:
-    """Write the observed numbers of the leg rows for a worst case, the leg (if any) included."""
-    side = 0 if leg is None else leg.side
+@kernel
+def _project(
+    context: GuardContext, worst: Worst, limits: list[float], has_leg: int, side: int, value: float
+) -> None:
+    """Write the observed numbers of the leg rows for a worst case, a leg of that side (if any) included."""
     at_risk_long = _at_risk(worst.long, worst.long_price, True, context)
     at_risk_short = _at_risk(-worst.short, worst.short_price, False, context)
     either = _larger(at_risk_long, at_risk_short)
     if side == 0:
-        market, inventory = either, _larger(abs(worst.long), abs(worst.short))
+        market = either
+        inventory = _larger(abs(worst.long), abs(worst.short))
     else:
         market = at_risk_long if side > 0 else at_risk_short
         inventory = abs(worst.long) if side > 0 else abs(worst.short)
     total = context.other_exposure + either
-    if leg is not None and side == 0 and math.isnan(total):
+    if has_leg == 1 and side == 0 and total != total:
         # No terms and no mid: what the caller says is at risk now is all that can be judged.
-        market, total = context.observed[_MARKET_NOW], context.observed[_TOTAL_NOW]
-    value = math.nan
-    if leg is not None and side != 0:
-        value = leg.size * context.multiplier * abs(_price(leg, context))
-    for slot, number, limit in (
-        (_INVENTORY, inventory, limits[_MAX_INVENTORY]),
-        (_MARKET, market, limits[_MAX_MARKET]),
-        (_TOTAL, total, limits[_MAX_TOTAL]),
-        (_OPEN, worst.orders, limits[_MAX_OPEN]),
-        (_VALUE, value, limits[_MIN_VALUE]),
-    ):
-        context.observed[slot] = _snap(number, limit)
-        if context.presence[slot] != MALFORMED:  # an input that cannot be used stays so
-            context.presence[slot] = ABSENT if math.isnan(number) else PRESENT
+        market = context.observed[_MARKET_NOW]
+        total = context.observed[_TOTAL_NOW]
+    _put(context, _INVENTORY, inventory, limits[_MAX_INVENTORY])
+    _put(context, _MARKET, market, limits[_MAX_MARKET])
+    _put(context, _TOTAL, total, limits[_MAX_TOTAL])
+    _put(context, _OPEN, worst.orders, limits[_MAX_OPEN])
+    _put(context, _VALUE, value, limits[_MIN_VALUE])
+
+
+@kernel
+def _put(context: GuardContext, slot: int, number: float, limit: float) -> None:
+    """Write an observed number; one that differs from its limit only by the rounding of sums is the limit."""
+    context.observed[slot] = limit if abs(number - limit) <= FLAT_TOLERANCE * abs(limit) else number
+    if context.presence[slot] != MALFORMED:  # an input that cannot be used stays so
+        context.presence[slot] = ABSENT if number != number else PRESENT

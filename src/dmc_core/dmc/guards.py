@@ -77,6 +77,7 @@ VERDICTS = ("off", "pass", "breach", "unknown", "not_evaluated")
 
 LIMIT_NAMES: tuple[str, ...] = ("zero", *TIGHTER)
 """Slots of the limits vector: a constant 0, then the policy's fields."""
+N_LIMITS = len(LIMIT_NAMES)
 LIMIT_SLOT: dict[str, int] = {name: slot for slot, name in enumerate(LIMIT_NAMES)}
 
 
@@ -223,6 +224,9 @@ REQUIRED: tuple[int, ...] = tuple(int(guard.required) for guard in GUARDS)
 SEVERITY: tuple[int, ...] = tuple(_ORDER[guard.severity] for guard in GUARDS)
 MARKET_ROWS: tuple[int, ...] = tuple(i for i, guard in enumerate(GUARDS) if guard.scope != "leg")
 LEG_ROWS: tuple[int, ...] = tuple(i for i, guard in enumerate(GUARDS) if guard.scope == "leg")
+FIRST_LEG_ROW = N_GUARDS - len(LEG_ROWS)
+"""The rows of legs stand last: row `FIRST_LEG_ROW` + k is the k-th of a leg."""
+N_LEG_ROWS = len(LEG_ROWS)
 
 ACTIONS: tuple[Action, ...] = tuple(_ORDER)
 """Actions by severity number: ACT 0 to STOP 4."""

@@ -1,7 +1,6 @@
 """The one function that judges guard rows: arithmetic over the columns of the table."""
 
-import math
-
+from decision_schema.kernel import kernel
 from dmc_core.dmc.guards import (
     ABSENT,
     BREACH,
@@ -19,32 +18,36 @@ from dmc_core.dmc.guards import (
 )
 
 
+@kernel
 def judge(
-    rows: tuple[int, ...],
+    first: int,
+    last: int,
     observed: list[float],
     presence: list[int],
     limits: list[float],
     verdicts: list[int],
 ) -> None:
-    """Judge the given rows and write their verdicts.
+    """Judge the rows from `first` up to, not including, `last`, and write their verdicts.
 
     Args:
-        rows: Slots of the rows to judge.
+        first: Slot of the first row to judge.
+        last: Slot behind the last one.
         observed: Observed numbers by slot.
         presence: ABSENT, PRESENT or MALFORMED for each.
         limits: The policy as a vector.
         verdicts: Written: OFF, PASS, BREACH, UNKNOWN or NOT_EVALUATED, by slot of the row.
 
+    >>> import math
     >>> from dmc_core.dmc.guards import GUARD_SLOT, N_GUARDS, N_OBSERVED, SLOT, limits_of
     >>> from dmc_core.dmc.risk_policy import RiskPolicy
     >>> observed, presence, verdicts = [math.nan] * N_OBSERVED, [ABSENT] * N_OBSERVED, [OFF] * N_GUARDS
     >>> observed[SLOT["spread_bps"]], presence[SLOT["spread_bps"]] = 600.0, PRESENT
     >>> row = GUARD_SLOT["spread_bps"]
-    >>> judge((row,), observed, presence, limits_of(RiskPolicy()), verdicts)
+    >>> judge(row, row + 1, observed, presence, limits_of(RiskPolicy()), verdicts)
     >>> verdicts[row] == BREACH
     True
     """
-    for i in rows:
+    for i in range(first, last):
         limit = limits[LIMIT_OF[i]]
         if OFF_WHEN_ZERO[i] == 1 and limit == 0.0:
             verdicts[i] = OFF
@@ -55,7 +58,7 @@ def judge(
             verdicts[i] = UNKNOWN if REQUIRED[i] == 1 else NOT_EVALUATED
             continue
         value = observed[slot]
-        if here != PRESENT or not math.isfinite(value):
+        if here != PRESENT or value - value != 0.0:
             verdicts[i] = UNKNOWN
             continue
         margin = SIGN[i] * (limit - value)

@@ -1,7 +1,7 @@
 """`modulate`: a proposal, a policy and a context in; the decision and how it differs out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from decision_schema import reasons
@@ -13,6 +13,7 @@ from dmc_core.dmc.decide import HOLD, Judgement, Leg, decide
 from dmc_core.dmc.guards import (
     ACTIONS,
     BREACH,
+    FIRST_LEG_ROW,
     GUARDS,
     LEG_ROWS,
     LIMIT_OF,
@@ -68,13 +69,13 @@ def modulate(
     legs = _legs(terms) if asked is Action.ACT else []
     limits = limits_of(policy)
     judgement = Judgement()
-    decide(ACTIONS.index(asked), legs, seen, limits, judgement, no_new_risk=hook_failed)
+    decide(ACTIONS.index(asked), len(legs), legs, seen, limits, judgement, int(hook_failed))
 
     action = ACTIONS[judgement.action]
     remarks = [problem] if problem else []
     if hook_failed and any(leg.increasing for leg in legs):
         remarks.append(reasons.NAMES[reasons.POLICY_HOOK_ERROR])
-    codes = refusal_codes(judgement, legs, seen)
+    codes = refusal_codes(judgement, legs, seen.presence, seen.sources)
     codes = [*remarks, *codes] if action is Action.HOLD else [*codes, *remarks]
     decision = FinalDecision(
         action=action,
@@ -152,23 +153,38 @@ def _legs(terms: list[OrderTerms] | None) -> list[Leg]:
     ]
 
 
+def refusing_rows(judgement: Judgement) -> list[int]:
+    """List the rows that refuse, in table order."""
+    return [judgement.refusing[i] for i in range(judgement.n_refusing)]
+
+
 def refusal_names(judgement: Judgement) -> list[str]:
     """Name the refusing rows in table order."""
-    return [GUARDS[i].name for i in judgement.refusing]
+    return [GUARDS[i].name for i in refusing_rows(judgement)]
 
 
-def refusal_codes(judgement: Judgement, legs: list[Leg], context: GuardContext) -> list[str]:
-    """Give the reason codes of the refusals, each once: the deciding ones first, then in table order."""
-    deciding = [i for i in judgement.refusing if _asks_for(i, judgement) == judgement.action]
+def refusal_codes(
+    judgement: Judgement, legs: Sequence[Leg], presence: Sequence[int], sources: Mapping[int, str]
+) -> list[str]:
+    """Give the reason codes of the refusals, each once: the deciding ones first, then in table order.
+
+    Args:
+        judgement: What the guards said.
+        legs: The orders it was said of.
+        presence: Of each observed number.
+        sources: The input that is missing, by slot, where it is another than the slot's own.
+    """
+    refusing = refusing_rows(judgement)
+    deciding = [i for i in refusing if _asks_for(i, judgement) == judgement.action]
     codes: list[str] = []
-    for i in [*deciding, *judgement.refusing]:
-        verdict, presence = judgement.verdicts[i], context.presence[VALUE_SLOT[i]]
-        if i in LEG_ROWS:  # legs speak for their rows
-            place = LEG_ROWS.index(i)
-            verdict, presence = next(
+    for i in [*deciding, *refusing]:
+        verdict, here = judgement.verdicts[i], presence[VALUE_SLOT[i]]
+        if i >= FIRST_LEG_ROW:  # legs speak for their rows
+            place = i - FIRST_LEG_ROW
+            verdict, here = next(
                 (leg.verdicts[place], leg.presence[place]) for leg in legs if _refuses_leg(leg, place)
             )
-        code = reason_of(i, verdict, presence, context.sources.get(VALUE_SLOT[i], ""))
+        code = reason_of(i, verdict, here, sources.get(VALUE_SLOT[i], ""))
         if code not in codes:
             codes.append(code)
     return codes
@@ -179,7 +195,7 @@ def _asks_for(row: int, judgement: Judgement) -> int:
 
 
 def _refuses_leg(leg: Leg, place: int) -> bool:
-    return leg.increasing and leg.verdicts[place] in (BREACH, UNKNOWN)
+    return leg.increasing == 1 and leg.verdicts[place] in (BREACH, UNKNOWN)
 
 
 def clamp_flags(legs: list[Leg]) -> list[str]:
@@ -197,15 +213,16 @@ def all_results(
 ) -> list[GuardResult]:
     """Build readable rows: the market's and account's, then each leg's."""
     results = []
+    refusing = refusing_rows(judgement)
     for i in MARKET_ROWS:
-        refuses = i in judgement.refusing
+        refuses = i in refusing
         if refuses or not refusals_only:
             value, presence = context.observed[VALUE_SLOT[i]], context.presence[VALUE_SLOT[i]]
             limit = limits[LIMIT_OF[i]]
             results.append(guard_result(i, judgement.verdicts[i], value, limit, presence, refuses=refuses))
     for number, leg in enumerate(legs):
         for place, i in enumerate(LEG_ROWS):
-            refuses = i in judgement.refusing and _refuses_leg(leg, place)
+            refuses = i in refusing and _refuses_leg(leg, place)
             if refuses or not refusals_only:
                 results.append(
                     guard_result(

@@ -32,7 +32,7 @@ def test_a_shrinking_level_leaves_no_room_before_its_end_is_confirmed(first, sec
     second = Leg(side=1, price=0.08, size=8.0)
     seen = context(inventory=2.0, open_buy=5.0 if first.replaces != 1.0 else 1.0)
     judgement = Judgement()
-    decide(ACT, [first, second], seen, limits_of(RiskPolicy(max_abs_inventory=10.0)), judgement)
+    decide(ACT, 2, [first, second], seen, limits_of(RiskPolicy(max_abs_inventory=10.0)), judgement, 0)
     assert second.allowed == (second_size is not None)
     if second_size is not None:
         assert second.size == second_size

@@ -672,7 +672,7 @@ def leg_context(inventory=0.0, **more):
 
 def judged(leg, context, policy=None):
     out, limits = Judgement(), limits_of(policy or RiskPolicy())
-    decide(0, [leg], context, limits, out)
+    decide(0, 1, [leg], context, limits, out, 0)
     return out, all_results(out, [leg], context, limits, refusals_only=True)
 
 
@@ -731,7 +731,7 @@ def test_an_unknown_size_working_refuses():
 def test_no_new_risk_lets_only_reductions_pass():
     limits = limits_of(RiskPolicy())
     legs = [Leg(side=1, price=0.5, size=1.0), Leg(side=-1, price=0.5, size=9.0)]
-    decide(0, legs, leg_context(5.0), limits, Judgement(), no_new_risk=True)
+    decide(0, 2, legs, leg_context(5.0), limits, Judgement(), 1)
     assert [(leg.allowed, leg.size) for leg in legs] == [(False, 1.0), (True, 5.0)]
 
 
@@ -741,9 +741,9 @@ def test_rows_of_legs_are_left_as_the_account_is():
     asked, held = Judgement(), Judgement()
     leg = Leg(side=1, price=0.5, size=1.0, lot=9.0)
     context.open_orders = 1.0
-    decide(1, [], context, limits, held)
+    decide(1, 0, [], context, limits, held, 0)
     before = list(context.observed)
-    decide(0, [leg], context, limits, asked)
+    decide(0, 1, [leg], context, limits, asked, 0)
     assert not leg.allowed
     assert asked.verdicts == held.verdicts
     assert str(context.observed) == str(before)
