@@ -8,7 +8,7 @@ import numpy as np
 
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.book_builder import BookBuilder, build, pass_by
-from ami_engine.kernels.channels import Channels, judge_order, note_order
+from ami_engine.kernels.channels import Channels, take_in_order
 from ami_engine.kernels.venue import BUY, SELL, Venue, aggressor_by_quote, load_side, trade_ticks, venue_for
 from ami_engine.ports import MarketDataSource
 from benchmarks.stylised_facts.probes import Probe, Probes
@@ -113,10 +113,9 @@ class Recorder:
         if event.bad is not None:
             return -1
         channel = self._names.setdefault(event.channel, len(self._names))
-        code = judge_order(self._channels, channel, event)
+        code = take_in_order(self._channels, channel, event)
         if code != OK:
             return code
-        note_order(self._channels, channel, event)
         if not event.has_book:
             pass_by(self._builder, event)
             return OK

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ami_engine.kernels.event_clock import NONE, EventTime, asks_wall, settle_event, stamp_event
 from decision_schema.events import Event
-from decision_schema.units import NS_PER_DAY, DurationNs, UnixNs
+from decision_schema.units import DurationNs, UnixNs
 
 
 def wall_ns() -> UnixNs:
@@ -28,10 +29,6 @@ def wall_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-MAX_JUMP_NS = 366 * NS_PER_DAY
-"""Longest gap between two events that is taken for one."""
-
-
 class EventClock:
     """Time as the events carry it: ours where they have it, else the venue's, else one wall reading.
 
@@ -50,32 +47,39 @@ class EventClock:
 
     def __init__(self, feed_delay: Callable[[UnixNs], DurationNs] | None = None) -> None:
         self._feed_delay = feed_delay
-        self._last: UnixNs = 0
-        self._carried = False
-        self._doubted: UnixNs | None = None
+        self._time = EventTime()
 
     def stamp(self, event: Event) -> UnixNs:
         """Give the time that a step of this event would have; 0 = none is known yet."""
-        carried = event.stamp_ns
         if event.bad is not None:
-            return self._last
-        if carried is None:
-            return max(self._last, wall_ns()) if not self._carried and event.has_book else self._last
-        if self._feed_delay is not None and event.received_ns is None:
-            carried += self._feed_delay(carried)
-        if self._carried and carried - self._last > MAX_JUMP_NS:
-            before, self._doubted = self._doubted, carried
-            if before is None or not before <= carried <= before + MAX_JUMP_NS:
-                return self._last
-        return max(self._last, carried)
+            return self._time.last_ns
+        stamp = event.stamp_ns
+        is_ours = event.received_ns is not None
+        return self.stamp_ns(NONE if stamp is None else stamp, int(is_ours), int(event.has_book))
 
     def settle(self, event: Event, now_ns: UnixNs, *, in_order: bool) -> UnixNs:
         """Move on to the stamp of an event in order; another one leaves the time as it is."""
-        if in_order:
-            self._last = max(self._last, now_ns)
-            self._carried = self._carried or event.stamp_ns is not None
-            self._doubted = None
-        return self._last
+        stamp = event.stamp_ns
+        return self.settle_ns(NONE if stamp is None else stamp, now_ns, int(in_order))
+
+    def stamp_ns(self, stamp_ns: int, is_ours: int, has_book: int) -> UnixNs:
+        """Do as `stamp` in numbers: what the event carries (-1 = nothing), and whether by our clock."""
+        time = self._time
+        delay = 0
+        if stamp_ns < 0:
+            if asks_wall(time, stamp_ns, has_book) == 1:
+                return max(time.last_ns, wall_ns())
+        elif self._feed_delay is not None and is_ours == 0:
+            delay = self._feed_delay(stamp_ns)
+        return stamp_event(time, stamp_ns, delay)
+
+    def settle_ns(self, stamp_ns: int, now_ns: UnixNs, in_order: int) -> UnixNs:
+        """Do as `settle` in numbers."""
+        return settle_event(self._time, stamp_ns, now_ns, in_order)
+
+    def last_ns(self) -> UnixNs:
+        """Give the time of a step whose input cannot be read."""
+        return self._time.last_ns
 
 
 class WallClock:
@@ -94,3 +98,16 @@ class WallClock:
     def settle(self, event: Event, now_ns: UnixNs, *, in_order: bool) -> UnixNs:
         """Give the time of the step: the wall moves on whatever the event is."""
         return now_ns
+
+    def stamp_ns(self, stamp_ns: int, is_ours: int, has_book: int) -> UnixNs:
+        """Give the present time."""
+        self._last = max(self._last, wall_ns())
+        return self._last
+
+    def settle_ns(self, stamp_ns: int, now_ns: UnixNs, in_order: int) -> UnixNs:
+        """Give the time of the step."""
+        return now_ns
+
+    def last_ns(self) -> UnixNs:
+        """Give the present time."""
+        return self.stamp_ns(NONE, 0, 0)

@@ -157,6 +157,76 @@ _OTHER = ("bid", "ask", "mid", "funding", "settlement", "status", "instrument")
 _KNOWN = frozenset((*_HEAD, *_NUMBERS, *_SIZES, *_LISTS, *_OTHER))
 
 
+_TEXT, _WHOLE, _MILLIS, _NUMBER, _SIZE, _PRINTS = range(6)
+_PLAIN: dict[object, int] = {
+    **dict.fromkeys(("market_id", "channel"), _TEXT),
+    **dict.fromkeys(("ts_ns", "received_ns", *_NUMBERS), _WHOLE),
+    **dict.fromkeys(("ts_ms", "received_ms"), _MILLIS),
+    **dict.fromkeys(("bid", "ask", "mid"), _NUMBER),
+    **dict.fromkeys(_SIZES, _SIZE),
+    "trades": _PRINTS,
+}
+_INFINITY = float("inf")
+_MAX_MS = MAX_NS // NS_PER_MS
+
+
+def _plain_event(raw: dict[Any, Any], market_id: str) -> Event | None:
+    """Decode a dict of plain quotes and trades in one pass; None = all of it must be looked at.
+
+    What it takes is decoded to the same event by the long way.
+    """
+    own: dict[Any, Any] | None = None
+    for key, value in raw.items():
+        kind = _PLAIN.get(key)
+        if kind == _NUMBER:
+            if type(value) is not float or value - value != 0.0:
+                return None
+        elif kind == _SIZE:
+            if type(value) is not float or not 0.0 <= value < _INFINITY:
+                return None
+        elif kind == _WHOLE:
+            if type(value) is not int or not 0 <= value <= MAX_NS:
+                return None
+        elif kind == _TEXT:
+            if type(value) is not str or not value.isascii() or not 0 < len(value) <= 128:
+                return None
+        elif kind == _MILLIS:
+            stem = key[:-3]
+            if type(value) is not int or not 0 <= value <= _MAX_MS or f"{stem}_ns" in raw:
+                return None
+            own = own or dict(raw)
+            del own[key]
+            own[f"{stem}_ns"] = value * NS_PER_MS
+        elif kind == _PRINTS:
+            trade = _plain_trade(value)
+            if trade is None:
+                return None
+            own = own or dict(raw)
+            own[key] = (trade,)
+        else:
+            return None
+    if own is None:
+        own = raw
+    return Event(**own) if "market_id" in own else Event(market_id=market_id, **own)
+
+
+def _plain_trade(value: object) -> Trade | None:
+    """Decode a list of one plain print."""
+    if type(value) is not list or len(value) != 1 or type(value[0]) is not dict:
+        return None
+    item = value[0]
+    price, size, side = item.get("price"), item.get("size"), item.get("aggressor_side")
+    if type(price) is not float or price - price != 0.0:
+        return None
+    if type(size) is not float or not 0.0 < size < _INFINITY:
+        return None
+    if side is None:
+        return Trade(price, size) if len(item) == 2 else None
+    if type(side) is not str or side not in ("buy", "sell") or len(item) != 3:
+        return None
+    return Trade(price, size, "buy" if side == "buy" else "sell")
+
+
 def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> Event:
     """Decode what a source yields; never raises.
 
@@ -174,6 +244,13 @@ def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> 
     >>> decode_event({"bid": "0.49", "ask": 0.51}).bad.reason
     'invalid_input:bid'
     """
+    if type(raw) is dict and clock_offset_ns == 0:
+        try:
+            plain = _plain_event(raw, market_id)
+        except Exception:  # noqa: BLE001 - code of a foreign key failed: the long way says so
+            plain = None
+        if plain is not None:
+            return plain
     if not isinstance(raw, Mapping):
         return Event(market_id=market_id, bad=Bad("invalid_input:event", raw))
     # The name and the times are read first and one by one: a bad price must not lose them.

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from decision_schema.events import MAX_LEVELS, UNSET, Event
+from decision_schema.events import MAX_LEVELS
 from decision_schema.kernel import kernel
 from decision_schema.reasons import CROSSED_BOOK, INVALID_ASK, INVALID_BID, INVALID_MID, LOCKED_BOOK, OK
 
@@ -91,61 +91,6 @@ def replace_asks(staged: Book, levels: Sequence[tuple[float, float]]) -> None:
     """Put levels, best first, in the place of the asks."""
     staged.n_asks, staged.ask_depth = _load_levels(levels, staged.ask_prices, staged.ask_sizes)
     staged.ask = staged.ask_prices[0] if staged.n_asks else NAN
-
-
-def merge_scalars(event: Event, staged: Book) -> None:
-    """Merge the single prices and sizes of an event over levels that are staged already.
-
-    A carried price without a size at the best replaces its side by one level of the carried (else
-    unknown) depth. The depth is the carried one, else the sum of sides where one changed. The mid
-    is the carried one, else the middle of a book whose top was carried, else unchanged.
-    """
-    built = event.deltas is not UNSET or len(event.order_messages) > 0
-    quoted = event.has_quote  # then each price that it carries is a quote
-    has_bids = (
-        built or not (event.bids is UNSET and event.bid_size is UNSET) or (quoted and event.bid is not UNSET)
-    )
-    has_asks = (
-        built or not (event.asks is UNSET and event.ask_size is UNSET) or (quoted and event.ask is not UNSET)
-    )
-    if not has_bids and event.bid is not UNSET:
-        if event.bid_depth is UNSET and event.bid != staged.bid:
-            staged.bid_depth = NAN
-        staged.bid = _known(event.bid)
-    if not has_asks and event.ask is not UNSET:
-        if event.ask_depth is UNSET and event.ask != staged.ask:
-            staged.ask_depth = NAN
-        staged.ask = _known(event.ask)
-    if event.bid_depth is not UNSET:
-        staged.bid_depth = _known(event.bid_depth)
-    if event.ask_depth is not UNSET:
-        staged.ask_depth = _known(event.ask_depth)
-    if not has_bids and not (event.bid is UNSET and event.bid_depth is UNSET):
-        staged.n_bids = 1 if staged.bid == staged.bid else 0
-        staged.bid_prices[0], staged.bid_sizes[0] = staged.bid, staged.bid_depth
-    if not has_asks and not (event.ask is UNSET and event.ask_depth is UNSET):
-        staged.n_asks = 1 if staged.ask == staged.ask else 0
-        staged.ask_prices[0], staged.ask_sizes[0] = staged.ask, staged.ask_depth
-    if event.depth is not UNSET:
-        staged.depth = _known(event.depth)
-    elif has_bids or has_asks or not (event.bid_depth is UNSET and event.ask_depth is UNSET):
-        staged.depth = _sum_of_known(staged.bid_depth, staged.ask_depth)
-    if event.mid is not UNSET:
-        staged.mid = _known(event.mid)
-    elif has_bids or has_asks or not (event.bid is UNSET and event.ask is UNSET):
-        staged.mid = 0.5 * (staged.bid + staged.ask)
-
-
-def _known(value: float | None) -> float:
-    return NAN if value is None else value
-
-
-def _sum_of_known(first: float, second: float) -> float:
-    if first != first:
-        return second
-    if second != second:
-        return first
-    return first + second
 
 
 def _load_levels(

@@ -20,15 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ami_engine.kernels.book import (
-    NAN,
-    Book,
-    check_book,
-    copy_book,
-    merge_scalars,
-    replace_asks,
-    replace_bids,
-)
+from ami_engine.kernels.book import NAN, Book, copy_book, replace_asks, replace_bids
 from ami_engine.kernels.depth import (
     ASKS,
     BIDS,
@@ -49,6 +41,24 @@ from ami_engine.kernels.public_orders import (
     remove_order,
     requeue,
 )
+from ami_engine.kernels.quotes import (
+    ASK,
+    ASK_DEPTH,
+    ASK_SIZE,
+    BID,
+    BID_DEPTH,
+    BID_SIZE,
+    DEPTH,
+    MID,
+    QUOTE,
+    Parts,
+    QuoteState,
+    build_quote,
+    judge_staged,
+    merge_parts,
+    show_quotes,
+    take_quote,
+)
 from decision_schema.events import UNSET, Event, Level, OrderMessage
 from decision_schema.reasons import (
     AWAITING_SNAPSHOT,
@@ -67,10 +77,10 @@ from decision_schema.reasons import (
 NO_LEVELS = 0
 SYNCED = 1
 AWAITING = 2
+NONE = -1
 
 MAX_PENDING = 1_000
 """Messages that wait for a snapshot; beyond them the oldest is forgotten."""
-MAX_PRICE_FACTOR = 100.0
 
 READ_ANYWAY = frozenset(
     (
@@ -122,13 +132,10 @@ class BookBuilder:
         follows_orders: 1 = an order message was applied since the last snapshot.
         untold_bids: Then, of the sizes in `bids`, those of orders never seen; likewise `untold_asks`.
         pending: Messages that wait for a snapshot.
-        quoted_bid: 1 = a quote newer than the levels stands before the bids; likewise asks.
-        quote_seq: State of the book that the quote shows; -1 = not numbered.
-        held: 1 = what is staged is crossed, and the next message is merged over it.
-        doubted_mid: Mid of the last event, where it jumped.
+        quotes: Quotes that stand before the levels, and doubts about what is staged.
+        parts: What the event at hand says in single numbers.
         gaps: Times that messages were lost.
         resyncs: Snapshots after a gap.
-        late_quotes: Quotes older than the levels.
         unknown_orders: Messages about orders that were never seen, or were open when they began.
         departures: What orders lost in the last event that was built.
     """
@@ -147,20 +154,22 @@ class BookBuilder:
     untold_bids: DepthSide = field(default_factory=lambda: DepthSide(BIDS))
     untold_asks: DepthSide = field(default_factory=lambda: DepthSide(ASKS))
     pending: list[Event] = field(default_factory=list)
-    quoted_bid: int = 0
-    quoted_ask: int = 0
-    bid: float = NAN
-    bid_size: float = NAN
-    ask: float = NAN
-    ask_size: float = NAN
-    quote_seq: int = -1
-    held: int = 0
-    doubted_mid: float = NAN
+    quotes: QuoteState = field(default_factory=QuoteState)
+    parts: Parts = field(default_factory=Parts)
     gaps: int = 0
     resyncs: int = 0
-    late_quotes: int = 0
     unknown_orders: int = 0
     departures: list[Departure] = field(default_factory=list)
+
+    @property
+    def late_quotes(self) -> int:
+        """Quotes older than the levels."""
+        return self.quotes.late_quotes
+
+    @property
+    def held(self) -> int:
+        """Whether what is staged is crossed, and the next message is merged over it."""
+        return self.quotes.held
 
 
 def build(
@@ -190,27 +199,112 @@ def build(
     >>> build(builder, book, lost, staged, 0.0, 1.0) == GAP
     True
     """
+    parts = builder.parts
+    read_parts(parts, event)
+    return build_parts(builder, parts, book, event, staged, price_min, price_max)
+
+
+def build_parts(
+    builder: BookBuilder,
+    parts: Parts,
+    book: Book,
+    event: Event,
+    staged: Book,
+    price_min: float,
+    price_max: float,
+) -> int:
+    """Merge an event whose single numbers are read already; see `build`."""
     if builder.departures:
         builder.departures = []
-    if builder.held == 0:
+    quotes = builder.quotes
+    has_levels = parts.levels_bids == 1 or parts.levels_asks == 1
+    if not has_levels and builder.status != SYNCED:
+        return build_quote(quotes, parts, book, staged, _lost(builder), price_min, price_max)
+    if quotes.held == 0:
         copy_book(book, staged)
-    code = _levels(builder, event, staged)
-    if code != OK:
-        builder.held = builder.held if code != GAP else 0
-        return code
-    if not event.has_quote or _take_quote(builder, event, staged) or _has_levels(event):
-        merge_scalars(event, staged)
-    code = check_book(staged, price_min, price_max)
-    builder.held = int(code in (CROSSED_BOOK, LOCKED_BOOK))
-    if code == OK:
-        code = _doubt(builder, book.mid, staged.mid, price_max)
-    return code
+    if has_levels:
+        code = _levels(builder, event, staged)
+        if code != OK:
+            quotes.held = quotes.held if code != GAP else 0
+            return code
+    is_late = False
+    if parts.carried & QUOTE:
+        seq = builder.seq if builder.status == SYNCED and builder.numbered_on is None else NONE
+        is_late = take_quote(quotes, parts, staged, seq) == 0
+        if not is_late:
+            _show(builder, staged)
+    if has_levels or not is_late:
+        merge_parts(parts, staged)
+    return judge_staged(quotes, staged, book.mid, price_min, price_max)
 
 
-def _has_levels(event: Event) -> bool:
-    return not (event.bids is UNSET and event.asks is UNSET and event.deltas is UNSET) or bool(
-        event.order_messages
-    )
+def read_parts(parts: Parts, event: Event) -> None:
+    """Read what an event says in single numbers, and of which sides it tells levels.
+
+    >>> parts = Parts()
+    >>> read_parts(parts, Event(bid=0.49, ask=None, deltas=()))
+    >>> parts.carried == BID | ASK, parts.bid, parts.ask, parts.levels_bids
+    (True, 0.49, nan, 1)
+    """
+    carried = 0
+    value = event.bid
+    if value is UNSET:
+        parts.bid = NAN
+    else:
+        carried |= BID
+        parts.bid = NAN if value is None else value
+    value = event.ask
+    if value is UNSET:
+        parts.ask = NAN
+    else:
+        carried |= ASK
+        parts.ask = NAN if value is None else value
+    value = event.mid
+    if value is UNSET:
+        parts.mid = NAN
+    else:
+        carried |= MID
+        parts.mid = NAN if value is None else value
+    value = event.bid_size
+    if value is UNSET:
+        parts.bid_size = NAN
+    else:
+        carried |= BID_SIZE
+        parts.bid_size = NAN if value is None else value
+    value = event.ask_size
+    if value is UNSET:
+        parts.ask_size = NAN
+    else:
+        carried |= ASK_SIZE
+        parts.ask_size = NAN if value is None else value
+    value = event.bid_depth
+    if value is UNSET:
+        parts.bid_depth = NAN
+    else:
+        carried |= BID_DEPTH
+        parts.bid_depth = NAN if value is None else value
+    value = event.ask_depth
+    if value is UNSET:
+        parts.ask_depth = NAN
+    else:
+        carried |= ASK_DEPTH
+        parts.ask_depth = NAN if value is None else value
+    value = event.depth
+    if value is UNSET:
+        parts.depth = NAN
+    else:
+        carried |= DEPTH
+        parts.depth = NAN if value is None else value
+    parts.carried = carried
+    parts.book_seq = NONE if event.book_seq is None else event.book_seq
+    built = event.deltas is not UNSET or len(event.order_messages) > 0
+    parts.levels_bids = int(built or event.bids is not UNSET)
+    parts.levels_asks = int(built or event.asks is not UNSET)
+
+
+def _lost(builder: BookBuilder) -> int:
+    """Tell whether a side that no quote tells is not known any more."""
+    return int(builder.status == AWAITING and builder.gaps > 0)
 
 
 def _levels(builder: BookBuilder, event: Event, staged: Book) -> int:
@@ -223,7 +317,7 @@ def _levels(builder: BookBuilder, event: Event, staged: Book) -> int:
         load_levels(builder.bids, event.bids)
         if builder.follows_orders == 1:
             load_levels(builder.untold_bids, event.bids)
-        builder.quoted_bid = 0
+        builder.quotes.quoted_bid = 0
         replace_bids(staged, event.bids)
         pass_by(builder, event)
     elif event.asks is not UNSET:
@@ -231,7 +325,7 @@ def _levels(builder: BookBuilder, event: Event, staged: Book) -> int:
         load_levels(builder.asks, event.asks)
         if builder.follows_orders == 1:
             load_levels(builder.untold_asks, event.asks)
-        builder.quoted_ask = 0
+        builder.quotes.quoted_ask = 0
         replace_asks(staged, event.asks)
         pass_by(builder, event)
     if code == OK and (event.deltas is not UNSET or event.order_messages):
@@ -258,16 +352,16 @@ def _take_snapshot(builder: BookBuilder, event: Event, staged: Book) -> int:
     replace_bids(staged, builder.shown_bids)
     replace_asks(staged, builder.shown_asks)
     if 0 <= seq <= 1:  # the venue began to number anew
-        builder.quote_seq = -1
-    if seq < 0 or own is not None or builder.quote_seq <= seq:
-        builder.quoted_bid = builder.quoted_ask = 0
+        builder.quotes.quote_seq = -1
+    if seq < 0 or own is not None or builder.quotes.quote_seq <= seq:
+        builder.quotes.quoted_bid = builder.quotes.quoted_ask = 0
     pending, builder.pending = builder.pending, []
     for waiting in pending:
         if 0 <= seq < _seq_of(waiting) and _same_numbers(builder, waiting):
             _follow(builder, waiting)
     if builder.status != SYNCED:
         return GAP
-    if pending or builder.quoted_bid or builder.quoted_ask:
+    if pending or builder.quotes.quoted_bid or builder.quotes.quoted_ask:
         _show(builder, staged)
     return OK
 
@@ -322,7 +416,7 @@ def _follow(builder: BookBuilder, event: Event) -> int:
         builder.status = AWAITING
         builder.gaps += 1
         builder.pending = [event]
-        builder.quoted_bid = builder.quoted_ask = 0
+        builder.quotes.quoted_bid = builder.quotes.quoted_ask = 0
         return GAP
     _read_shown(builder)
     if event.deltas is not UNSET:
@@ -343,8 +437,8 @@ def _follow(builder: BookBuilder, event: Event) -> int:
         if not same:
             builder.numbered_on = _numbers_of(event)
         builder.changes_on = event.channel
-    if seq < 0 or builder.numbered_on is not None or seq >= builder.quote_seq:
-        builder.quoted_bid = builder.quoted_ask = 0
+    if seq < 0 or builder.numbered_on is not None or seq >= builder.quotes.quote_seq:
+        builder.quotes.quoted_bid = builder.quotes.quoted_ask = 0
     return OK
 
 
@@ -436,89 +530,30 @@ def _side_of(builder: BookBuilder, at: int) -> DepthSide:
     return builder.bids if builder.orders.sides[at] > 0 else builder.asks
 
 
-def _take_quote(builder: BookBuilder, event: Event, staged: Book) -> bool:
-    """Let a quote stand before the levels; False = they, or another quote, are newer than it."""
-    seq = -1 if event.book_seq is None else event.book_seq
-    numbered = builder.status == SYNCED and builder.numbered_on is None
-    if seq >= 0 and (seq < builder.quote_seq or (numbered and seq <= builder.seq)):
-        builder.late_quotes += 1
-        return False
-    builder.quote_seq = seq
-    if event.bid is not UNSET or event.bid_size is not UNSET:
-        builder.bid = staged.bid if event.bid is UNSET else NAN if event.bid is None else event.bid
-        builder.bid_size = _known_size(event.bid_size)
-        if builder.bid_size == 0.0:
-            builder.bid = NAN
-        builder.quoted_bid = 1
-    if event.ask is not UNSET or event.ask_size is not UNSET:
-        builder.ask = staged.ask if event.ask is UNSET else NAN if event.ask is None else event.ask
-        builder.ask_size = _known_size(event.ask_size)
-        if builder.ask_size == 0.0:
-            builder.ask = NAN
-        builder.quoted_ask = 1
-    _show(builder, staged)
-    return True
-
-
-def _known_size(size: object) -> float:
-    return size if isinstance(size, float) else NAN
-
-
 def _show(builder: BookBuilder, staged: Book) -> None:
     """Write the best levels, the quote before them, into the staged book."""
-    usable = builder.status == SYNCED
-    lost = builder.status == AWAITING and builder.gaps > 0  # a side that no quote tells is not known
-    if usable:
-        _read_shown(builder)
-    if usable or builder.quoted_bid == 1:
-        staged.n_bids, staged.bid_depth = _show_side(
-            builder.bids, usable, builder.quoted_bid, builder.bid, builder.bid_size,
-            staged.bid_prices, staged.bid_sizes,
-        )  # fmt: skip
-        staged.bid = staged.bid_prices[0] if staged.n_bids > 0 else NAN
-    elif lost:
-        staged.n_bids, staged.bid_depth, staged.bid = 0, 0.0, NAN
-    if usable or builder.quoted_ask == 1:
-        staged.n_asks, staged.ask_depth = _show_side(
-            builder.asks, usable, builder.quoted_ask, builder.ask, builder.ask_size,
-            staged.ask_prices, staged.ask_sizes,
-        )  # fmt: skip
-        staged.ask = staged.ask_prices[0] if staged.n_asks > 0 else NAN
-    elif lost:
-        staged.n_asks, staged.ask_depth, staged.ask = 0, 0.0, NAN
+    quotes = builder.quotes
+    if builder.status != SYNCED:
+        show_quotes(quotes, staged, _lost(builder))
+        return
+    _read_shown(builder)
+    staged.n_bids, staged.bid_depth = _show_side(
+        builder.bids, quotes.quoted_bid, quotes.bid, quotes.bid_size, staged.bid_prices, staged.bid_sizes
+    )
+    staged.bid = staged.bid_prices[0] if staged.n_bids > 0 else NAN
+    staged.n_asks, staged.ask_depth = _show_side(
+        builder.asks, quotes.quoted_ask, quotes.ask, quotes.ask_size, staged.ask_prices, staged.ask_sizes
+    )
+    staged.ask = staged.ask_prices[0] if staged.n_asks > 0 else NAN
 
 
 def _show_side(
-    side: DepthSide,
-    usable: bool,
-    quoted: int,
-    price: float,
-    size: float,
-    prices: list[float],
-    sizes: list[float],
+    side: DepthSide, quoted: int, price: float, size: float, prices: list[float], sizes: list[float]
 ) -> tuple[int, float]:
     if quoted == 0:
         return write_below(side, NAN, prices, sizes, 0)
     if price != price:  # the quote says that the side is empty
         return 0, 0.0
     prices[0], sizes[0] = price, size
-    if not usable:
-        return 1, size
     count, below = write_below(side, price, prices, sizes, 1)
     return count, size + below
-
-
-def _doubt(builder: BookBuilder, last: float, mid: float, price_max: float) -> int:
-    """Hold a mid far from the last one, unless the one before it was as far: then it is true.
-
-    Prices with an upper bound, such as those from 0 to 1, may jump as they like.
-    """
-    doubted, builder.doubted_mid = builder.doubted_mid, NAN
-    if price_max < float("inf") or not (last > 0.0 and mid > 0.0) or _near(last, mid) or _near(doubted, mid):
-        return OK
-    builder.doubted_mid = mid
-    return PRICE_JUMP
-
-
-def _near(price: float, other: float) -> bool:
-    return price < other * MAX_PRICE_FACTOR and other < price * MAX_PRICE_FACTOR

@@ -14,6 +14,12 @@ NO_STATUS, OPEN, HALTED, RECONNECTED = 0, 1, 2, 3
 """What an event says of the session: nothing, that it trades, that it does not, that the feed is back."""
 
 NONE = -1
+FIELDS = (
+    "event", "market_id", "channel", "received_ns", "received_ms", "ts_ns", "ts_ms", "seq", "prev_seq",
+    "book_seq", "defect", "instrument", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth", "ask_depth",
+    "depth", "bids", "asks", "deltas", "order_messages", "trades", "funding", "settlement", "status", "extra",
+)  # fmt: skip
+"""Fields that an input can be refused for, by number, in the order in which they are read."""
 
 
 @dataclass(slots=True)
@@ -24,6 +30,7 @@ class Input:
         kind: MARKET or TIMER.
         cell: Number of the market; -1 = none, nothing is traded.
         bad: Reason code for which it changes no state; 0 = it is admitted.
+        bad_field: The field that cannot be read, by its place in FIELDS; -1 = `bad` names no field.
         is_read: 1 = it came in order: the venue sees it, whether its book can be used or not.
         now_ns: Time of the step.
         ts_ns: The venue's time; -1 = not carried.
@@ -44,6 +51,7 @@ class Input:
     kind: int = MARKET
     cell: int = NONE
     bad: int = 0
+    bad_field: int = NONE
     is_read: int = 0
     now_ns: int = 0
     ts_ns: int = NONE

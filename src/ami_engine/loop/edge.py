@@ -1,34 +1,72 @@
-"""The edge: an event, decoded, becomes the input of a step, or is held with the reason why.
+"""The edge: events become inputs of a step in numbers, with the book, trades and departures beside them.
 
-Here stand the clock, the order of the channels and the books of what venues send; none of it depends on
-what we trade, so live loop and batch run share it, and the core sees numbers only.
+What may change the state is judged here, once: the order on the channel, the future, the book, the
+bounds. `kernels/admission.py` has the same rules for rows of a table.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import msgspec
 
 from ami_engine.clock import EventClock, WallClock
 from ami_engine.kernels.book import Book
-from ami_engine.kernels.book_builder import READ_ANYWAY, BookBuilder, Departure, build, pass_by
-from ami_engine.kernels.channels import MAX_CHANNELS, Channels, judge_order, note_order
-from ami_engine.kernels.inputs import HALTED, NONE, OPEN, RECONNECTED, TIMER, Input, TradeRow
+from ami_engine.kernels.book_builder import (
+    READ_ANYWAY,
+    BookBuilder,
+    Departure,
+    build_parts,
+    pass_by,
+    read_parts,
+)
+from ami_engine.kernels.channels import MAX_CHANNELS, NONE, Channels, judge_order, note_order
+from ami_engine.kernels.inputs import (
+    FIELDS,
+    HALTED,
+    NO_STATUS,
+    OPEN,
+    RECONNECTED,
+    TIMER,
+    Input,
+    TradeRow,
+)
+from ami_engine.kernels.quotes import QUOTE, SHOWS_ASKS, SHOWS_BIDS, TOP, Parts
 from ami_engine.kernels.records import MAX_MARKETS
-from decision_schema import reasons
-from decision_schema.events import HALTS, UNSET, Bad, Event
+from decision_schema.events import HALTS, UNSET, Bad, Event, Trade
 from decision_schema.instruments import Instrument
-from decision_schema.reasons import NAMES
+from decision_schema.reasons import (
+    FUTURE_EVENT,
+    INVALID_SETTLEMENT,
+    INVALID_TRADE,
+    NAMES,
+    OK,
+    TOO_MANY_CHANNELS,
+    TOO_MANY_MARKETS,
+)
 from decision_schema.units import DurationNs, UnixNs
 
+NAN = float("nan")
+READ = frozenset((OK, *READ_ANYWAY, INVALID_TRADE, INVALID_SETTLEMENT))
+"""Codes of events that came in order, be they usable or not."""
 _CODES = {name: code for code, name in enumerate(NAMES)}
-_READ_ANYWAY = frozenset((*READ_ANYWAY, reasons.INVALID_TRADE, reasons.INVALID_SETTLEMENT))
+_PLACES = {name: place for place, name in enumerate(FIELDS)}
+_SIDES = {"buy": 1, "sell": -1, None: 0}
 
 
 @dataclass(slots=True)
 class EdgeMarket:
-    """What is known of a market's messages: number, bounds, channels, full book."""
+    """What the edge keeps of one market.
+
+    Args:
+        number: Its number, in the order in which the markets were first seen.
+        price_min: Prices must be above it.
+        price_max: Prices must not be above it.
+        builder: What is known of its book, for the counts that a record shows.
+        book: The last valid book.
+        staged: What the event at hand would make of it.
+        names: Number of each channel by its name.
+        channels: The last message of each.
+    """
 
     number: int
     price_min: float
@@ -36,12 +74,13 @@ class EdgeMarket:
     builder: BookBuilder = field(default_factory=BookBuilder)
     book: Book = field(default_factory=Book)
     staged: Book = field(default_factory=Book)
+    names: dict[str, int] = field(default_factory=dict)
     channels: Channels = field(default_factory=Channels)
-    channel_numbers: dict[str, int] = field(default_factory=dict)
 
 
-class Admitted(NamedTuple):
-    """An event at the door of a step.
+@dataclass(slots=True)
+class Admitted:
+    """An event at the door of a step; valid until the next one is admitted.
 
     Args:
         event: With `bad` set where it is held.
@@ -66,7 +105,14 @@ class Edge:
     Args:
         clock: Says when they are.
         max_skew_ns: How far a venue's time may be ahead of ours.
-        instrument_of: Gives the instrument of a market by its name.
+        instrument_of: Gives the instrument of a market by its name, asked once.
+
+    >>> edge = Edge(EventClock(), 10**9, lambda name: Instrument(market_id=name))
+    >>> admitted = edge.admit(Event(market_id="M", ts_ns=5, bid=0.49, ask=0.51))
+    >>> admitted.is_new, admitted.inp.cell, admitted.inp.now_ns, admitted.book.mid
+    (True, 0, 5, 0.5)
+    >>> edge.admit(Event(market_id="M", ts_ns=4, bid=0.48)).event.bad.reason
+    'out_of_order'
     """
 
     def __init__(
@@ -80,145 +126,203 @@ class Edge:
         self.markets: dict[str, EdgeMarket] = {}
         self._max_skew_ns = max_skew_ns
         self._instrument_of = instrument_of
-        self._nowhere = EdgeMarket(NONE, 0.0, 0.0)
+        self._parts = Parts()
+        self._is_plain = True
+        self._nowhere = Book()
+        self._out = Admitted(Event(), Input(), self._nowhere, [], [])
 
     def admit(self, event: Event) -> Admitted:
-        """Judge whether an event may change the state; a refused one carries why.
+        """Judge whether a market event may change the state, and write it as an input.
 
-        The order is by sequence number in its market and channel, else by our time of receipt, else by
-        the venue's. The book builder reads what is in order.
+        The order is by sequence number in its market and channel, else by our time of receipt, else
+        by the venue's. The book builder reads what is in order.
         """
-        stamp = self.clock.stamp(event)
-        n_markets = len(self.market_ids)
-        market = self._market_of(event)
-        if event.bad is None:
-            code = self._out_of_line(market, event, stamp)
-            is_read = code == reasons.OK
-            if is_read:
-                note_order(market.channels, self._channel_of(market, event), event)
-                code = _unusable(market, event)
-                is_read = code == reasons.OK or code in _READ_ANYWAY
-            if code != reasons.OK:
-                event = msgspec.structs.replace(event, bad=Bad(NAMES[code]))
+        out = self._out
+        out.event = event
+        out.is_new = False
+        if event.bad is not None:
+            self._write_unreadable(event, event.bad)
+            return out
+        inp, parts, clock = out.inp, self._parts, self.clock
+        ours, venues = event.received_ns, event.ts_ns
+        ts_ns = NONE if venues is None else venues
+        stamp_ns = ts_ns if ours is None else ours
+        read_parts(parts, event)
+        carried = parts.carried
+        has_levels = parts.levels_bids == 1 or parts.levels_asks == 1
+        has_book = 1 if has_levels or carried != 0 else 0
+        now_ns = clock.stamp_ns(stamp_ns, 0 if ours is None else 1, has_book)
+        market = self.markets.get(event.market_id)
+        if market is None:
+            market = self._begin(event.market_id)
+        trades, settlement = event.trades, event.settlement
+        if market is None:
+            code = TOO_MANY_MARKETS
+            inp.cell = NONE
+            inp.by_order = inp.public_orders = 0
         else:
-            code, is_read = code_of(event.bad), event.bad.raw is None and event.bad.reason in _READ_NAMES
-        now_ns = self.clock.settle(event, stamp, in_order=is_read)
-        inp = _input_of(event, market, code, is_read, now_ns)
-        book = market.staged
-        if code == reasons.OK and inp.has_book == 1:
-            market.book, market.staged = market.staged, market.book
-        trades = [
-            TradeRow(trade.price, trade.size, _SIDES[trade.aggressor_side]) for trade in event.trades
-        ]
-        departures = market.builder.departures if inp.has_order_messages == 1 else []
-        inp.n_trades, inp.n_departures = len(trades), len(departures)
-        return Admitted(event, inp, book, trades, departures, len(self.market_ids) > n_markets)
+            inp.cell = market.number
+            code = self._order(market, event, ts_ns, stamp_ns, now_ns, has_book)
+            if code == OK:
+                low, high = market.price_min, market.price_max
+                if has_book == 1:
+                    code = build_parts(
+                        market.builder, parts, market.book, event, market.staged, low, high
+                    )
+                else:
+                    pass_by(market.builder, event)
+                if code == OK and trades:
+                    code = _judge_trades(trades, low, high)
+                if code == OK and settlement is not None and not low <= settlement <= high:
+                    code = INVALID_SETTLEMENT
+        in_order = 1 if code in READ else 0
+        inp.bad = code
+        inp.is_read = in_order
+        inp.now_ns = clock.settle_ns(stamp_ns, now_ns, in_order)
+        inp.ts_ns = ts_ns
+        inp.has_book = has_book
+        inp.is_quote = 1 if carried & (TOP | QUOTE) != 0 else 0
+        if has_levels or trades or not self._is_plain or event.status is not None:
+            self._write_rest(event, market)
+        elif settlement is not None or event.funding_rate is not None:
+            self._write_rest(event, market)
+        inp.shows_bids = 1 if carried & SHOWS_BIDS != 0 or parts.levels_bids == 1 else 0
+        inp.shows_asks = 1 if carried & SHOWS_ASKS != 0 or parts.levels_asks == 1 else 0
+        if market is not None:
+            if code == OK and has_book == 1:
+                market.book, market.staged = market.staged, market.book
+                out.book = market.book
+            builder = market.builder
+            inp.by_order = builder.follows_orders
+            inp.public_orders = builder.orders.added
+        if code != OK:
+            out.event = msgspec.structs.replace(event, bad=Bad(NAMES[code]))
+        return out
 
     def timer(self, market_id: str, due_ns: UnixNs) -> Admitted:
-        """Give the timer event of a market."""
-        number = self.markets[market_id].number
+        """Give the timer event of a market; what was admitted last stays valid."""
         event = Event(kind="timer", market_id=market_id, ts_ns=due_ns)
-        inp = Input(kind=TIMER, cell=number, now_ns=due_ns, ts_ns=due_ns)
-        return Admitted(event, inp, self._nowhere.book, [], [])
+        inp = Input(kind=TIMER, cell=self.markets[market_id].number, now_ns=due_ns, ts_ns=due_ns)
+        return Admitted(event, inp, self._nowhere, [], [])
 
-    def _market_of(self, event: Event) -> EdgeMarket:
-        """Give the market of an event, made at its first valid one; else a blank that trades nothing."""
-        market = self.markets.get(event.market_id)
-        if market is not None:
-            return market
-        if event.bad is not None or len(self.market_ids) >= MAX_MARKETS:
-            return self._nowhere
-        bounds = self._instrument_of(event.market_id)
-        market = EdgeMarket(len(self.market_ids), bounds.price_min, bounds.price_max)
-        self.markets[event.market_id] = market
-        self.market_ids.append(event.market_id)
+    def _begin(self, name: str) -> EdgeMarket | None:
+        """Begin a market; None = there is no room for one more."""
+        if len(self.markets) >= MAX_MARKETS:
+            return None
+        bounds = self._instrument_of(name)
+        market = EdgeMarket(len(self.markets), bounds.price_min, bounds.price_max)
+        self.markets[name] = market
+        self.market_ids.append(name)
+        self._out.is_new = True
         return market
 
-    def _channel_of(self, market: EdgeMarket, event: Event) -> int:
-        """Give the number of an event's channel in its market; -1 = more channels than are followed."""
-        number = market.channel_numbers.get(event.channel)
+    def _order(
+        self, market: EdgeMarket, event: Event, ts_ns: int, stamp_ns: int, now_ns: int, has_book: int
+    ) -> int:
+        """Say why an event does not come in the order of its channel; note it where it does."""
+        names = market.names
+        channel = names.get(event.channel)
+        if channel is None:
+            if len(names) == MAX_CHANNELS:
+                return TOO_MANY_CHANNELS
+            channel = names[event.channel] = len(names)
+        number, before, is_snapshot = event.seq, NONE, 0
         if number is None:
-            if len(market.channel_numbers) == MAX_CHANNELS:
-                return NONE
-            number = market.channel_numbers[event.channel] = len(market.channel_numbers)
-        return number
-
-    def _out_of_line(self, market: EdgeMarket, event: Event, now_ns: UnixNs) -> int:
-        """Say why an event does not come in the order of its channel, or has no place in the state."""
-        if market.number < 0:
-            return reasons.TOO_MANY_MARKETS
-        channel = self._channel_of(market, event)
-        if channel < 0:
-            return reasons.TOO_MANY_CHANNELS
-        code = judge_order(market.channels, channel, event)
-        if code != reasons.OK:
+            seq = NONE
+        else:
+            seq = number
+            before = NONE if event.prev_seq is None else event.prev_seq
+            is_snapshot = int(event.bids is not UNSET and event.asks is not UNSET)
+        code = judge_order(market.channels, channel, seq, stamp_ns, is_snapshot)
+        if code != OK:
             return code
-        latest = max(event.ts_ns or 0, event.received_ns or 0)
-        return reasons.FUTURE_EVENT if latest > now_ns + self._max_skew_ns else reasons.OK
+        latest = stamp_ns if stamp_ns > ts_ns else ts_ns
+        if latest - self._max_skew_ns > now_ns:
+            return FUTURE_EVENT
+        note_order(market.channels, channel, seq, before, stamp_ns, has_book)
+        return OK
+
+    def _write_rest(self, event: Event, market: EdgeMarket | None) -> None:
+        """Write what a plain quote does not have; those that follow find it empty."""
+        inp, parts = self._out.inp, self._parts
+        status, rate, settlement = event.status, event.funding_rate, event.settlement
+        trades = event.trades
+        inp.bad_field = NONE
+        inp.n_trades = len(trades)
+        self._out.trades = [
+            TradeRow(trade.price, trade.size, _SIDES[trade.aggressor_side]) for trade in trades
+        ]
+        has_levels = parts.levels_bids == 1 or parts.levels_asks == 1
+        if has_levels:
+            self._write_levels(event, market)
+        else:
+            inp.is_snapshot = inp.is_change = inp.has_order_messages = inp.n_departures = 0
+            self._out.departures = []
+        inp.status = NO_STATUS if status is None else _status_of(status)
+        inp.funding_rate = NAN if rate is None else rate
+        inp.settlement = NAN if settlement is None else settlement
+        self._is_plain = not (has_levels or trades) and status is None and rate is None and settlement is None
+
+    def _write_levels(self, event: Event, market: EdgeMarket | None) -> None:
+        """Write what an event tells of levels and orders, and what orders of others lost by it."""
+        out = self._out
+        inp = out.inp
+        tells_orders = len(event.order_messages) > 0
+        inp.is_snapshot = int(event.bids is not UNSET and event.asks is not UNSET)
+        inp.is_change = int(event.deltas is not UNSET or tells_orders)
+        inp.has_order_messages = int(tells_orders)
+        is_built = tells_orders and market is not None and inp.is_read == 1
+        out.departures = market.builder.departures if is_built and market is not None else []
+        inp.n_departures = len(out.departures)
+
+    def _write_unreadable(self, event: Event, bad: Bad) -> None:
+        """Write an event that could not be decoded: it has no part but its times."""
+        self._is_plain = False
+        out = self._out
+        inp = out.inp
+        market = self.markets.get(event.market_id)
+        inp.cell = NONE if market is None else market.number
+        inp.bad, inp.bad_field = code_of(bad.reason)
+        inp.now_ns = self.clock.last_ns()
+        inp.ts_ns = NONE if event.ts_ns is None else event.ts_ns
+        inp.is_read = inp.has_book = inp.is_quote = inp.shows_bids = inp.shows_asks = 0
+        inp.is_snapshot = inp.is_change = inp.has_order_messages = 0
+        inp.n_trades = inp.n_departures = 0
+        inp.by_order = 0 if market is None else market.builder.follows_orders
+        inp.public_orders = 0 if market is None else market.builder.orders.added
+        inp.status = NO_STATUS
+        inp.funding_rate = inp.settlement = NAN
+        out.trades, out.departures = [], []
 
 
-def code_of(bad: Bad) -> int:
-    """Give the reason code of a bad input, whatever its subject."""
-    code = _CODES.get(bad.reason)
-    return _CODES[bad.reason.partition(":")[0]] if code is None else code
+def _judge_trades(trades: tuple[Trade, ...], price_min: float, price_max: float) -> int:
+    for trade in trades:
+        if not price_min < trade.price <= price_max:
+            return INVALID_TRADE
+    return OK
 
 
-def _unusable(market: EdgeMarket, event: Event) -> int:
-    """Say why an event in order must not change the market; the book builder has read it."""
-    code = reasons.OK
-    low, high = market.price_min, market.price_max
-    if not event.has_book:
-        pass_by(market.builder, event)
-    else:
-        code = build(market.builder, market.book, event, market.staged, low, high)
-    if code != reasons.OK:
-        return code
-    for trade in event.trades:
-        if not low < trade.price <= high:
-            return reasons.INVALID_TRADE
-    if event.settlement is not None and not low <= event.settlement <= high:
-        return reasons.INVALID_SETTLEMENT
-    return reasons.OK
+def _status_of(status: str) -> int:
+    word = status.lower()
+    return RECONNECTED if word == "reconnected" else HALTED if word in HALTS else OPEN
 
 
-_READ_NAMES = frozenset(NAMES[code] for code in _READ_ANYWAY)
-_SIDES = {"buy": 1, "sell": -1, None: 0}
+def code_of(reason: str) -> tuple[int, int]:
+    """Give the number of the reason of an event that cannot be read, and of its field, -1 = none.
+
+    >>> NAMES[code_of("invalid_input:bid")[0]], NAMES[code_of("invalid_input:depth")[0]]
+    ('invalid_input:bid', 'invalid_input')
+    """
+    name, _, subject = reason.partition(":")
+    code = _CODES.get(reason)
+    return _CODES[name] if code is None else code, _PLACES.get(subject, NONE)
 
 
-def _input_of(event: Event, market: EdgeMarket, code: int, is_read: bool, now_ns: UnixNs) -> Input:
-    built = event.deltas is not UNSET or len(event.order_messages) > 0
-    shows_bids = built or not (
-        event.bids is UNSET and event.bid is UNSET and event.bid_size is UNSET and event.bid_depth is UNSET
-    )
-    shows_asks = built or not (
-        event.asks is UNSET and event.ask is UNSET and event.ask_size is UNSET and event.ask_depth is UNSET
-    )
-    inp = Input(
-        cell=market.number,
-        bad=code,
-        is_read=int(is_read),
-        now_ns=now_ns,
-        ts_ns=NONE if event.ts_ns is None else event.ts_ns,
-        has_book=int(event.has_book),
-        shows_bids=int(shows_bids),
-        shows_asks=int(shows_asks),
-        is_snapshot=int(event.bids is not UNSET and event.asks is not UNSET),
-        is_change=int(built),
-        is_quote=int(event.bid is not UNSET or event.ask is not UNSET or event.has_quote),
-        by_order=market.builder.follows_orders,
-        public_orders=market.builder.orders.added,
-        has_order_messages=int(len(event.order_messages) > 0),
-    )
-    if event.status is not None:
-        inp.status = _status(event.status.lower())
-    if event.funding_rate is not None:
-        inp.funding_rate = event.funding_rate
-    if event.settlement is not None:
-        inp.settlement = event.settlement
-    return inp
+def reason_of(bad: int, bad_field: int) -> str:
+    """Give the recorded reason of an input that changes no state; of a defect not what the source calls it.
 
-
-def _status(word: str) -> int:
-    if word == "reconnected":
-        return RECONNECTED
-    return HALTED if word in HALTS else OPEN
+    >>> reason_of(*code_of("oversize_event:bids"))
+    'oversize_event:bids'
+    """
+    name = NAMES[bad]
+    return name if bad_field < 0 or ":" in name else f"{name}:{FIELDS[bad_field]}"

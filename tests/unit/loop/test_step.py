@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ami_engine.clock import MAX_JUMP_NS, EventClock, WallClock
+from ami_engine.clock import EventClock, WallClock
 from ami_engine.config import ExecutionSection, RunConfig, RunSection
+from ami_engine.kernels.event_clock import MAX_JUMP_NS
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.testing import ListSource, ScriptedBroker, book, read_packets
 from decision_schema.events import Bad, Event

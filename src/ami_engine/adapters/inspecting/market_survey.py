@@ -8,7 +8,7 @@ from ami_engine.adapters.inspecting.inspected import MarketFigures, Picture, Pri
 from ami_engine.adapters.inspecting.quantiles import Quantiles
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.book_builder import BookBuilder, build, pass_by
-from ami_engine.kernels.channels import MAX_CHANNELS, Channels, judge_order, note_order
+from ami_engine.kernels.channels import MAX_CHANNELS, Channels, take_in_order
 from decision_schema.events import HALTS, UNSET, Event
 from decision_schema.reasons import (
     INVALID_TRADE,
@@ -116,10 +116,9 @@ class MarketSurvey:
         channel = self._names.setdefault(event.channel, len(self._names))
         if channel >= MAX_CHANNELS:
             return TOO_MANY_CHANNELS
-        code = judge_order(self._channels, channel, event)
+        code = take_in_order(self._channels, channel, event)
         if code != OK:
             return code
-        note_order(self._channels, channel, event)
         if not event.has_book:
             pass_by(self._builder, event)
         else:
