@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from decision_schema.errors import ContractError
+from decision_schema.kernel import kernel
 from decision_schema.units import Lots, Notional, Price, Size, Ticks, UnixNs
 
 GRID_TOLERANCE = 1e-6
@@ -21,6 +22,7 @@ FLOAT_TOLERANCE = 2.0**-51
 """... or within this part of themselves: beyond 1e9 steps a float knows its step no better."""
 
 
+@kernel
 def price_of(ticks: Ticks, num: int, den: int) -> Price:
     """Give the price of a whole number of ticks of ``num / den``.
 
@@ -30,6 +32,7 @@ def price_of(ticks: Ticks, num: int, den: int) -> Price:
     return ticks * num / den
 
 
+@kernel
 def steps_of(price: Price, num: int, den: int) -> float:
     """Give a price in ticks (or a size in lots) of ``num / den``, fractional where off the grid.
 
@@ -39,10 +42,13 @@ def steps_of(price: Price, num: int, den: int) -> float:
     return price * den / num
 
 
+@kernel
 def _tolerance(steps: float) -> float:
-    return min(0.25, GRID_TOLERANCE + FLOAT_TOLERANCE * abs(steps))
+    tolerance = GRID_TOLERANCE + FLOAT_TOLERANCE * abs(steps)
+    return tolerance if tolerance < 0.25 else 0.25
 
 
+@kernel
 def floor_steps(value: float, num: int, den: int) -> int:
     """Round to the grid downwards: the price of a buy, the size of any order.
 
@@ -53,6 +59,7 @@ def floor_steps(value: float, num: int, den: int) -> int:
     return math.floor(steps + _tolerance(steps))
 
 
+@kernel
 def ceil_steps(value: float, num: int, den: int) -> int:
     """Round to the grid upwards: the price of a sell.
 
@@ -83,6 +90,7 @@ def parse_step(text: str, field: str) -> tuple[int, int]:
     return fraction.numerator, fraction.denominator
 
 
+@kernel
 def unit_loss(is_binary: bool, multiplier: float, long: bool, price: Price) -> Notional:
     """Give the amount at risk of one unit of size at a price; nan where the price is nan.
 
