@@ -45,7 +45,7 @@ def steps_of(price: Price, num: int, den: int) -> float:
 @kernel
 def _tolerance(steps: float) -> float:
     tolerance = GRID_TOLERANCE + FLOAT_TOLERANCE * abs(steps)
-    return tolerance if tolerance < 0.25 else 0.25
+    return min(0.25, tolerance)
 
 
 @kernel

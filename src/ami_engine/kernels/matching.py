@@ -115,7 +115,7 @@ def reducible_lots(venue: Venue, side: int, leaving: int) -> int:
         slot = own.ranked[i]
         if slot != leaving and venue.orders[slot].reduce_only:
             room -= venue.orders[slot].lots
-    return room if room > 0 else 0
+    return max(0, room)
 
 
 @kernel
@@ -315,7 +315,7 @@ def on_trade(venue: Venue, aggressor: int, ticks: int, lots: float) -> None:
         elif order.queue_ahead == order.queue_ahead and venue.by_order == 0:
             _count_trade(venue, order, lots)
             ahead = order.queue_ahead - passed
-            used = unused if unused < ahead else ahead
+            used = min(ahead, unused)
             if used > 0.0:
                 passed += used
                 unused -= used
@@ -401,8 +401,8 @@ def _count_trade(venue: Venue, order: VenueOrder, lots: float) -> None:
     """Count a trade at the price of an order; what the book has shown of it already was no cancellation."""
     shown = 0.0
     if order.fell > 0.0 and venue.now_ns - order.fell_ns <= BOOK_FIRST_NS:
-        shown = order.fell if order.fell < lots else lots
-        back = order.cleared if order.cleared < shown else shown
+        shown = min(lots, order.fell)
+        back = min(shown, order.cleared)
         order.fell -= shown
         order.cleared -= back
         order.queue_ahead += back

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.inputs import DepartureRow, Input, TradeRow
 from ami_engine.kernels.latency import AT, ENTRY, RESPONSE, Latency, is_none, way_ns
-from ami_engine.kernels.matching import ACCEPTED, NO_SLOT, NOT_WORKING, apply_book, arrive, on_departure, on_trade
+from ami_engine.kernels.matching import (
+    ACCEPTED,
+    NO_SLOT,
+    NOT_WORKING,
+    apply_book,
+    arrive,
+    on_departure,
+    on_trade,
+)
 from ami_engine.kernels.matching import cancel as cancel_at_venue
 from ami_engine.kernels.matching import replace as replace_at_venue
 from ami_engine.kernels.orders import CANCEL, REPLACE, SUBMIT
@@ -740,7 +748,7 @@ def advance(paper: Paper, market: PaperMarket, table: list[list[int]], ts_ns: in
 
 @kernel
 def begin_send(paper: Paper, market: PaperMarket, table: list[list[int]]) -> int:
-    """Send `paper.request`: 2 = it arrives now and its answer is heard now, 1 = it is under way, 0 = refused."""
+    """Send `paper.request`: 2 = it arrives and is answered now, 1 = it is under way, 0 = refused."""
     request = paper.request
     if is_full(paper) or market.n_requests >= MAX_REQUESTS:
         if request.op == CANCEL:
@@ -796,7 +804,7 @@ def write_request(
     post_only: int,
     reduce_only: int,
 ) -> None:
-    """Write `paper.request`."""
+    """Write `paper.request`; what is known of an order to replace stays as `know_replaced` left it."""
     request = paper.request
     request.op = op
     request.number = number
@@ -807,15 +815,13 @@ def write_request(
     request.tif = tif
     request.post_only = post_only == 1
     request.reduce_only = reduce_only == 1
-    request.known_lots = 0
 
 
 @kernel
 def know_replaced(paper: Paper, market: PaperMarket) -> bool:
     """Note in `paper.request` what we know of the order to replace; False = it works no more, as we know."""
     slot = find_placed(market, paper.request.old_number)
-    if slot >= 0:
-        paper.request.known_lots = market.placed[slot].told_lots
+    paper.request.known_lots = market.placed[slot].told_lots if slot >= 0 else 0
     return slot >= 0 or is_unheard(paper, paper.request.old_number)
 
 
@@ -857,7 +863,7 @@ def say_standing(paper: Paper, market: PaperMarket, number: int) -> None:
 
 @kernel
 def begin_event(paper: Paper, market: PaperMarket, now_ns: int, ts_ns: int) -> int:
-    """Take the time of an event, `ts_ns` -1 = it carries none; give when it happened, by the venue's clock."""
+    """Take the time of an event, `ts_ns` -1 = none; give when it happened, by the venue's clock."""
     paper.now_ns = now_ns
     if market.is_open == 0:
         market.is_open = 1
@@ -885,7 +891,7 @@ def meet_event(
     trades: list[TradeRow],
     departures: list[DepartureRow],
 ) -> bool:
-    """Let what is due arrive, then the trades of an event meet our orders; True = `meet_book` is to follow."""
+    """Let what is due arrive, then the trades meet our orders; True = `meet_book` is to follow."""
     market = markets[m]
     venue = market.venue
     happened_ns = begin_event(paper, market, inp.now_ns, inp.ts_ns)
@@ -975,12 +981,10 @@ def _is_on_grid(value: float, steps: int, num: int, den: int) -> bool:
 
 
 @kernel
-def refusal_before(
-    market: PaperMarket, side: int, ticks: int, takes: int, lots: int, reduce_only: int
-) -> int:
+def refusal_before(market: PaperMarket, ticks: int, takes: int, lots: int, reduce_only: int) -> int:
     """Say why an order need not be sent, else 0: its market, its grid, as `order_terms.read_terms` does.
 
-    >>> refusal_before(PaperMarket(), BUY, 50, 0, 1, 0) == NO_MARKET
+    >>> refusal_before(PaperMarket(), 50, 0, 1, 0) == NO_MARKET
     True
     """
     if market.is_open == 0:
@@ -1035,7 +1039,7 @@ def submit(
         reduce_only: 1 = never more than the opposite position.
     """
     market = markets[m]
-    reason = refusal_before(market, side, ticks, takes, lots, reduce_only)
+    reason = refusal_before(market, ticks, takes, lots, reduce_only)
     if reason != 0:
         say(paper, m, number, IS_REJECTED, reason, paper.now_ns)
     else:
@@ -1067,7 +1071,7 @@ def replace(
     write_request(paper, REPLACE, number, old_number, side, limit, lots, tif, post_only, reduce_only)
     reason = NOT_WORKING
     if know_replaced(paper, market):
-        reason = refusal_before(market, side, ticks, takes, lots, reduce_only)
+        reason = refusal_before(market, ticks, takes, lots, reduce_only)
     if reason != 0:
         say(paper, m, number, IS_REJECTED, reason, paper.now_ns)
     else:

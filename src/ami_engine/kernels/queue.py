@@ -63,7 +63,7 @@ def share_behind(kind: int, power: float, given: float, front: float, back: floa
         return behind / (behind + math.log1p(front))
     if given < 0.0:
         return 0.0
-    return given if given < 1.0 else 1.0
+    return min(1.0, given)
 
 
 @kernel

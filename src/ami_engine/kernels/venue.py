@@ -204,7 +204,7 @@ def trade_ticks(price: float, aggressor: int, tick_num: int, tick_den: int) -> i
     >>> trade_ticks(0.4955, SELL, 1, 100), trade_ticks(0.4955, BUY, 1, 100)
     (50, 49)
     """
-    return level_ticks(price, -aggressor, tick_num, tick_den)
+    return level_ticks(price, aggressor, tick_num, tick_den)
 
 
 @kernel
