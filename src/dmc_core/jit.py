@@ -8,14 +8,13 @@ Compiled code is kept in a folder named by a hash of all our sources: numba itse
 at a time and would go on using a kernel whose callee has changed.
 """
 
-import dataclasses
 import hashlib
 import importlib
 import importlib.util
 import os
-import sys
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -73,6 +72,71 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         _COMPILED[function] = _compile(function, ())
     twin: Callable[P, R] = _COMPILED[function]
     return twin
+
+
+def entry(
+    function: Callable[..., R], arguments: Sequence[Any], model_at: int, layouts: Sequence[Any]
+) -> tuple[Callable[..., R], Any]:
+    """Compile a kernel for exactly these kinds of arguments, a model among them given by its address.
+
+    So another model needs no other code, and the code is kept in the cache.
+
+    Args:
+        function: The kernel.
+        arguments: What it will be called with; arrays of records, arrays, numbers, and the model.
+        model_at: Place of the model among them.
+        layouts: Layouts of the records that the model takes; it gives nothing back.
+
+    Returns:
+        The compiled twin, and what to hand over in the model's place.
+
+    Raises:
+        ConfigError: numba is missing, or cannot compile the model; one line says what and why.
+    """
+    numba = numba_module()
+    types = numba.core.types
+    kinds = [None if i == model_at else numba.typeof(given) for i, given in enumerate(arguments)]
+    model: Any = compiled(arguments[model_at])
+    signature = tuple(numba.from_dtype(layout) for layout in layouts)
+    try:
+        model.disable_compile(False)
+        model.compile(signature)
+    except numba.core.errors.NumbaError as error:
+        name = getattr(arguments[model_at], "__qualname__", "?")
+        raise ConfigError(
+            f"model {name} cannot be compiled: {_first_cause(str(error))}; mend it, or give it as a plain "
+            "function of named features, which runs slower"
+        ) from None
+    kinds[model_at] = types.FunctionType(types.void(*signature))
+    twin: Any = compiled(function)
+    twin.disable_compile(False)
+    twin.compile(tuple(kinds))
+    twin.disable_compile()  # so that the model is taken by its address, not as a kind of its own
+    return twin, model
+
+
+_CAUSES = (
+    re.compile(r"Untyped global name '(?P<name>[^']+)'"),
+    re.compile(r"NameError: name '(?P<name>[^']+)'"),
+    re.compile(r"attribute '(?P<name>[^']+)' of"),
+    re.compile(r"Cannot resolve setattr: .*\.(?P<name>\w+) ="),
+    re.compile(r"Use of unsupported (?P<name>[^\n]+)"),
+    re.compile(r"(?P<name>[\w ]*(?:not supported|unsupported)[^\n]*)", re.IGNORECASE),
+)
+_PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+def _first_cause(text: str) -> str:
+    """Say in one line what numba could not compile, and where; it prints whole layouts of records."""
+    places = _PLACE.findall(text)
+    where = f" ({Path(places[0][0]).name}, line {places[0][1]})" if places else ""
+    for cause in _CAUSES:
+        found = cause.search(text)
+        if found is not None:
+            return f"a kernel cannot use {found['name'].strip()[:80]!r}{where}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if "Record(" not in line and not line.startswith(("File", "During", "-"))]
+    return f"{(said or ['numba gives no reason'])[-1][:120]}{where}"
 
 
 def _compile(function: Any, callers: tuple[str, ...]) -> Any:

@@ -14,15 +14,17 @@ from ami_engine.kernels.costs import MAKER, TAKER
 from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.event_clock import EventTime
 from ami_engine.kernels.fused import decide_step, open_step, take_input
-from ami_engine.kernels.inputs import MARKET, TIMER, DepartureRow, Input, TradeRow
+from ami_engine.kernels.inputs import FIELDS, MARKET, TIMER, DepartureRow, Input, TradeRow
 from ami_engine.kernels.latency import Latency, delay_ns
 from ami_engine.kernels.model_input import ModelInput
 from ami_engine.kernels.orders import (
     CANCEL,
     CANCELING,
+    FREE,
     REPLACE,
     SENT,
     UNKNOWN,
+    count_open,
     fail_cancel,
     open_lots,
 )
@@ -49,7 +51,7 @@ from ami_engine.kernels.reports import STATUS_CODES, slot_of, take_failure, take
 from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
 from decision_schema.instruments import price_of
 from decision_schema.kernel import kernel
-from decision_schema.reasons import MODEL_ERROR, OK
+from decision_schema.reasons import INVALID_INPUT, MODEL_ERROR, OK
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND
 from dmc_core.dmc.decide import HOLD
 from dmc_core.dmc.guards import (
@@ -89,6 +91,7 @@ GUARD_REASON = 10_000
 """And above: row of the guard table x 4, plus 0 its own reason, 1 a missing input, 2 an unusable one."""
 
 _N_REASONS = len(PAPER_REASONS)
+_N_FIELDS = len(FIELDS)
 _STATUSES = tuple(STATUS_CODES.get(text, -1) for text in PAPER_STATUSES)
 _OPS_COOLDOWN = LIMIT_SLOT["ops_cooldown_ms"]
 
@@ -103,6 +106,7 @@ class BatchState:
         timer_ns: Interval of timers; 0 = there are none.
         next_timer_ns: When the next one is due; 0 = not known yet.
         refusals: Refusals by row of the guard table; `first_refusal` the step of the first of each.
+        bad_fields: Inputs refused for a field, by its place in inputs.FIELDS; `first_bad_field` likewise.
         rejections: Rejected orders by reason of PAPER_REASONS; `first_rejection` likewise.
     """
 
@@ -114,6 +118,8 @@ class BatchState:
     next_timer_ns: int = 0
     refusals: list[int] = field(default_factory=lambda: [0] * N_GUARDS)
     first_refusal: list[int] = field(default_factory=lambda: [0] * N_GUARDS)
+    bad_fields: list[int] = field(default_factory=lambda: [0] * _N_FIELDS)
+    first_bad_field: list[int] = field(default_factory=lambda: [0] * _N_FIELDS)
     rejections: list[int] = field(default_factory=lambda: [0] * _N_REASONS)
     first_rejection: list[int] = field(default_factory=lambda: [0] * _N_REASONS)
 
@@ -167,7 +173,9 @@ def step_input(
     inconsistent = 0
     for _ in range(n_reports):
         next_report(paper, markets, door.report)
-        inconsistent += _apply_report(batch, state, cells, rules, door.report, fills)
+        inconsistent += _apply_report(
+            batch, state, cells, rules, door.report, fills, inp.now_ns
+        )
     why = take_input(state, cells, decision, door.x, inp, trades)
     asked = why == OK
     if asked:
@@ -234,7 +242,6 @@ def run_columns(
     table: list[list[int]],
     times: list[EventTime],
     feeds: list[MarketFeed],
-    feed_of: list[int],
     feed_latencies: list[Latency],
     seed: int,
     wall_ns: int,
@@ -277,7 +284,7 @@ def run_columns(
                 row, i, ts_ns, received_ns, seq, bid, ask, mid, bid_size, ask_size, bid_depth, ask_depth,
                 depth, trade_price, trade_size, trade_side,
             )  # fmt: skip
-            feed = feeds[feed_of[market[i] if len(market) > 1 else market[0]]]
+            feed = feeds[market[i]]
             door.known = state.n_cells
             if feed.seen == 0:
                 if feed.cell == NEW and read_row(feed.parts, row) < 0:
@@ -380,6 +387,7 @@ def _apply_report(
     rules: list[Rules],
     report: Report,
     fills: list[FillRow],
+    now_ns: int,
 ) -> int:
     """Take one report of the paper venue; 1 = our orders cannot explain it."""
     cell = cells[report.cell]
@@ -387,13 +395,13 @@ def _apply_report(
     slot = slot_of(cell.orders, order_step, order_leg)
     if report.kind == NOTE:
         ops_cooldown_ns = int(rules[-1].limits[_OPS_COOLDOWN]) * NS_PER_MS
-        take_failure(state, 0, ops_cooldown_ns, state.now_ns)
+        take_failure(state, 0, ops_cooldown_ns, now_ns)
         if slot >= 0:
             fail_cancel(cell.orders, slot)
         return 0
     if report.kind == UPDATE:
         if slot >= 0:
-            take_status(cell.orders, slot, _STATUSES[report.status], state.now_ns)
+            take_status(cell.orders, slot, _STATUSES[report.status], now_ns)
         if report.status == IS_REJECTED:
             if batch.rejections[report.reason] == 0:
                 batch.first_rejection[report.reason] = state.step
@@ -401,11 +409,11 @@ def _apply_report(
         return 0
     role = MAKER if report.maker == 1 else TAKER
     wrong = take_fill(
-        state, cell, slot, report.side, report.lots, report.price, report.fee, role, state.now_ns
+        state, cell, slot, report.side, report.lots, report.price, report.fee, role, now_ns
     )
     row = fills[batch.n_fills]
     batch.n_fills += 1
-    row.step, row.now_ns, row.ts_ns, row.cell = state.step, state.now_ns, report.ts_ns, report.cell
+    row.step, row.now_ns, row.ts_ns, row.cell = state.step, now_ns, report.ts_ns, report.cell
     row.order_step, row.order_leg, row.side, row.liquidity = order_step, order_leg, report.side, role
     row.price, row.fee = report.price, report.fee
     row.size = price_of(report.lots, cell.market.lot_num, cell.market.lot_den)
@@ -454,6 +462,46 @@ def _send(
         row.size = price_of(m.lots, market.lot_num, market.lot_den)
         if m.takes == 0:
             row.price = price_of(m.price_ticks, market.tick_num, market.tick_den)
+
+
+@kernel
+def close_round(
+    batches: list[BatchState],
+    states: list[EngineState],
+    cells: list[Cell],
+    rules: list[Rules],
+    doors: list[Door],
+    markets: list[PaperMarket],
+    table: list[list[int]],
+    fills: list[FillRow],
+    now_ns: int,
+) -> int:
+    """Take what is reported up to now, at the end of a run; give how many orders are still open."""
+    batch, state, door = batches[0], states[0], doors[0]
+    for _ in range(take_reports(door.paper, markets, table, now_ns)):
+        next_report(door.paper, markets, door.report)
+        _apply_report(batch, state, cells, rules, door.report, fills, now_ns)
+    n_open = 0
+    for c in range(state.n_cells):
+        n_open += count_open(cells[c].orders)
+    return n_open
+
+
+@kernel
+def close_cancel(
+    states: list[EngineState],
+    cells: list[Cell],
+    doors: list[Door],
+    markets: list[PaperMarket],
+    table: list[list[int]],
+) -> None:
+    """Ask for the cancel of every order that is open at the end of a run."""
+    for c in range(states[0].n_cells):
+        orders = cells[c].orders
+        for i in range(orders.used):
+            if orders.slots[i].status != FREE:
+                number = orders.slots[i].step << LEG_BITS | orders.slots[i].leg
+                cancel(doors[0].paper, markets, table, c, number)
 
 
 @kernel
@@ -516,7 +564,7 @@ def _because(decision: Decision, inp: Input, why: int) -> int:
         return BAD_VALUE if verdict.hold == MODEL_ERROR else verdict.hold
     if judgement.n_refusing > 0:
         return _guard_reason(decision)
-    if inp.bad_field >= 0 and why == inp.bad and why != OK:
+    if why == INVALID_INPUT and inp.bad_field >= 0:
         return BAD_FIELD + inp.bad_field
     if why == MODEL_ERROR:
         return BAD_PROPOSAL
@@ -562,6 +610,10 @@ def _write_row(
     row, verdict, judgement = rows[batch.n_rows], decision.verdict, decision.judgement
     batch.n_rows += 1
     row.step, row.now_ns, row.cell, row.kind, row.bad = state.step, state.now_ns, inp.cell, inp.kind, inp.bad
+    if inp.bad == INVALID_INPUT and inp.bad_field >= 0:
+        if batch.bad_fields[inp.bad_field] == 0:
+            batch.first_bad_field[inp.bad_field] = state.step
+        batch.bad_fields[inp.bad_field] += 1
     row.proposed, row.action = decision.proposed.action, verdict.action
     row.reason = decision.proposed.reason
     row.confidence = decision.proposed.confidence

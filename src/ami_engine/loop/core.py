@@ -50,6 +50,21 @@ class Core:
         self._take = self._kernel(fused.take_at)
         self._decide = self._kernel(fused.decide_at)
 
+    @property
+    def states(self) -> Any:
+        """The state as kernels take it: a list, or an array, of one."""
+        return self._state
+
+    @property
+    def cell_records(self) -> Any:
+        """The markets as kernels take them, the blank one last."""
+        return self._cells
+
+    @property
+    def rule_records(self) -> Any:
+        """What orders go by as kernels take it, that of the account last."""
+        return self._rules
+
     def _kernel(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return compiled(function) if self.fast else function
 

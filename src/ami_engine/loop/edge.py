@@ -6,6 +6,7 @@ bounds. `kernels/admission.py` has the same rules for rows of a table.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -78,6 +79,16 @@ class EdgeMarket:
     channels: Channels = field(default_factory=Channels)
 
 
+class FeedCounts(NamedTuple):
+    """What went wrong with the messages of one market; see docs/events.md."""
+
+    gaps: int = 0
+    resyncs: int = 0
+    messages_lost: int = 0
+    late_quotes: int = 0
+    unknown_orders: int = 0
+
+
 @dataclass(slots=True)
 class Admitted:
     """An event at the door of a step; valid until the next one is admitted.
@@ -130,6 +141,19 @@ class Edge:
         self._is_plain = True
         self._nowhere = Book()
         self._out = Admitted(Event(), Input(), self._nowhere, [], [])
+
+    def counts(self) -> dict[str, FeedCounts]:
+        """Give what went wrong with the messages, by market."""
+        return {
+            name: FeedCounts(
+                market.builder.gaps,
+                market.builder.resyncs,
+                market.channels.lost,
+                market.builder.late_quotes,
+                market.builder.unknown_orders,
+            )
+            for name, market in self.markets.items()
+        }
 
     def admit(self, event: Event) -> Admitted:
         """Judge whether a market event may change the state, and write it as an input.

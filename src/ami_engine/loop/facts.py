@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from ami_engine.kernels.ledger import Account, Position
 from ami_engine.kernels.markouts import HORIZON_60, HORIZONS_NS
 from ami_engine.kernels.orders import FREE, OrderSlot
 from ami_engine.kernels.records import Cell
-from ami_engine.loop.edge import Edge
+from ami_engine.loop.edge import FeedCounts
 from ami_engine.loop.engine import Engine, what_a_run_is
 from ami_engine.loop.receive import storable
 from ami_engine.ports import Broker, MarketDataSource
@@ -40,7 +40,9 @@ def open_orders(engine: Engine) -> list[tuple[str, OrderSlot]]:
     ]
 
 
-def end_state(engine: Engine, edge: Edge, fill_model: object) -> dict[str, Any]:
+def end_state(
+    engine: Engine, feeds: Mapping[str, FeedCounts], fill_model: object
+) -> dict[str, Any]:
     """Give the part of the summary that the state knows: latch, positions, money, costs, model."""
     state, account = engine.state, engine.state.account
     stopped = None
@@ -63,7 +65,7 @@ def end_state(engine: Engine, edge: Edge, fill_model: object) -> dict[str, Any]:
         "markouts": _markouts(engine.cells) if len(engine.cells) == 1 else {},
         "costs": costs_of(engine, fill_model),
         "markets": markets_of(engine),
-        "data": quality_of(engine, edge),
+        "data": quality_of(engine, feeds),
         "model": engine.model.model_id,
         "model_errors": engine.model.errors,
     }
@@ -214,12 +216,11 @@ def _limits_by_market(engine: Engine) -> dict[str, Any]:
     return {"market_limits": found} if found else {}
 
 
-def quality_of(engine: Engine, edge: Edge) -> dict[str, dict[str, Any]]:
+def quality_of(engine: Engine, feeds: Mapping[str, FeedCounts]) -> dict[str, dict[str, Any]]:
     """Give what the data of each market were like."""
     result: dict[str, dict[str, Any]] = {}
     for market_id, cell in zip(engine.market_ids, engine.cells, strict=True):
-        q, market = cell.quality, edge.markets[market_id]
-        builder = market.builder
+        q, feed = cell.quality, feeds[market_id]
         result[market_id] = {
             "events": q.events,
             "seconds": (q.last_ns - q.first_ns) / NS_PER_SECOND,
@@ -231,11 +232,11 @@ def quality_of(engine: Engine, edge: Edge) -> dict[str, dict[str, Any]]:
             "trades_outside_quote": q.trades_outside,
             "one_sided": q.one_sided,
             "halts": q.halts,
-            "gaps": builder.gaps,
-            "resyncs": builder.resyncs,
-            "messages_lost": market.channels.lost,
-            "late_quotes": builder.late_quotes,
-            "unknown_orders": builder.unknown_orders,
+            "gaps": feed.gaps,
+            "resyncs": feed.resyncs,
+            "messages_lost": feed.messages_lost,
+            "late_quotes": feed.late_quotes,
+            "unknown_orders": feed.unknown_orders,
             "venue_time_back": q.venue_time_back,
         }
     return result

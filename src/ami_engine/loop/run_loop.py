@@ -406,7 +406,7 @@ class LiveRun:
             "run_dir": str(self.trace.run_dir),
             **self.summary.get(),
             "ended": self.ended,
-            **(end := end_state(self.engine, self.edge, self.fill_model)),
+            **(end := end_state(self.engine, self.edge.counts(), self.fill_model)),
             "sources": [quality_of_source(source) for source in self.sources],
             "timing": {
                 "seconds": seconds,

@@ -1,0 +1,250 @@
+"""The batch driver: columns in, rows of decisions out, the whole loop compiled.
+
+What one step does is the same as in run_loop.py, by the same kernels; only Python between the steps is
+gone. What a compiled loop cannot call (a Python model, a policy hook, a broker of one's own, a market
+that answers to orders) goes through run_loop.py instead, and gives the same.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ami_engine.kernels import batch as kernels
+from ami_engine.kernels.admission import MarketFeed, MarketRow
+from ami_engine.kernels.event_clock import EventTime
+from ami_engine.kernels.inputs import DepartureRow, TradeRow
+from ami_engine.kernels.latency import FEED, Latency
+from ami_engine.kernels.ledger import value_account
+from ami_engine.kernels.records import MAX_MARKETS
+from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
+from ami_engine.loop.arguments import timer_interval_ns
+from ami_engine.loop.batch_counts import BatchCounts
+from ami_engine.loop.batch_files import RowFiles, RowMemory
+from ami_engine.loop.columns import Columns
+from ami_engine.loop.edge import FeedCounts
+from ami_engine.loop.engine import Engine
+from ami_engine.sim.paper_broker import PaperBroker
+from decision_schema.units import NS_PER_MS, NS_PER_SECOND
+from dmc_core.jit import entry
+from dmc_core.layout import RecordView, array_of, write_record
+
+ROWS = 65_536
+"""Rows of decisions, fills and orders that the loop writes before they are taken away."""
+ROOM = 1_024
+"""Least room for fills and orders of one step: more than it can make of them."""
+CLOSING_ROUNDS = 20
+CLOSING_NS = 10 * NS_PER_SECOND
+
+
+class BatchRun:
+    """One run over columns: state and rows as arrays (or, interpreted, as lists of records).
+
+    Args:
+        engine: Model (a kernel), policy, instruments; its core holds the state.
+        broker: Says how orders fill.
+        sink: Where rows go.
+    """
+
+    def __init__(self, engine: Engine, broker: PaperBroker, sink: RowFiles | RowMemory) -> None:
+        self.engine, self.broker, self.sink = engine, broker, sink
+        self.fast = engine.core.fast
+        self.counts = BatchCounts(model_reasons_of(engine))
+        self.events = 0
+        self.limit = engine.config.run.steps
+        config = engine.config
+        data = config.data
+        timer_ns = timer_interval_ns(config, live=False)
+        door = kernels.Door(paper=broker.paper_for(config.run.seed))
+        if engine.model.kernel_model is not None:
+            door.x.params[:] = engine.model.kernel_model.values_of(engine.model.params)
+        self.feed_ids: list[str] = []
+        self._batches = self._laid_out([kernels.BatchState(timer_ns=timer_ns)])
+        self._doors = self._laid_out([door])
+        self._times = self._laid_out([EventTime()])
+        self._latency = self._laid_out(
+            [Latency(FEED, round(data.feed_latency_ms * NS_PER_MS), float(data.feed_latency_sigma))]
+        )
+        self._row, self._trades = self._laid_out([MarketRow()]), self._laid_out([TradeRow()])
+        self._departures = self._laid_out([DepartureRow()])
+        self._rows = self._laid_out([DecisionRow() for _ in range(ROWS if self.fast else 4_096)])
+        self._fills = self._laid_out([FillRow() for _ in range(2 * ROOM)])
+        self._orders = self._laid_out([OrderRow() for _ in range(8 * ROOM)])
+        self._markets: Any = None
+        self._feeds: Any = None
+        self._blank_market = broker.market_for(engine.instrument(""), 0)
+        self._markets = self._laid_out([self._blank_market])
+        self._feeds = self._laid_out([MarketFeed(cell=kernels.NEW)])
+        self._table = self._table_of(broker.table)
+        self.wall_ns = 0
+        self._run: Callable[..., Any] | None = None
+
+    def _laid_out(self, records: list[Any]) -> Any:
+        return array_of(records) if self.fast else records
+
+    def _table_of(self, table: list[list[int]]) -> Any:
+        if not self.fast:
+            return table
+        import numpy as np
+
+        return np.array(table, dtype=np.int64).reshape(3, -1)
+
+    def _seen(self, array: Any) -> Any:
+        return RecordView(array[0]) if self.fast else array[0]
+
+    # ------------------------------------------------------------ rows in
+
+    def take(self, columns: Columns) -> None:
+        """Take rows of market data through the system."""
+        for market_id in columns.market_ids[len(self.feed_ids) :]:
+            self._add_feed(market_id)
+        last = columns.length
+        if self.limit is not None:
+            last = min(last, self.limit - self.events)
+        at = 0
+        while at < last:
+            at, why = self._call(columns, at, last)
+            self._take_rows()
+            if why == kernels.NEEDS_MARKET:
+                self._add_market(int(columns.market[at]))
+        self.events += last
+
+    def _call(self, columns: Columns, at: int, last: int) -> tuple[int, int]:
+        core = self.engine.core
+        arrays = [getattr(columns, name) for name in _ARRAYS]
+        if not self.fast:
+            arrays = [array.tolist() for array in arrays]
+        arguments = [
+            self._batches, core.states, core.cell_records, core.rule_records, self._doors, self._model(),
+            self._markets, self._table, self._times, self._feeds, self._latency,
+            self.engine.config.run.seed, self.wall_ns, *arrays, at, last,
+            self._rows, self._fills, self._orders, ROOM, self._row, self._trades, self._departures,
+        ]  # fmt: skip
+        if self._run is None:
+            if self.fast:
+                self._run, arguments[_MODEL_AT] = entry(
+                    kernels.run_columns, arguments, _MODEL_AT, self._model_layouts()
+                )
+            else:
+                self._run = kernels.run_columns
+            self._pointer = arguments[_MODEL_AT]
+        arguments[_MODEL_AT] = self._pointer
+        reached, why = self._run(*arguments)
+        return int(reached), int(why)
+
+    def _model(self) -> Any:
+        model = self.engine.model.kernel_model
+        assert model is not None  # noqa: S101 - who makes a BatchRun has seen to it
+        return model.function
+
+    def _model_layouts(self) -> tuple[Any, ...]:
+        door = self._doors.dtype
+        return door["x"], self.engine.core.cell_records.dtype["memory"], door["decision"]["proposed"]
+
+    def _add_feed(self, market_id: str) -> None:
+        bounds = self.engine.instrument(market_id)
+        feed = MarketFeed(
+            cell=kernels.NEW,
+            price_min=float(bounds.price_min),
+            price_max=float(bounds.price_max),
+            max_skew_ns=self.engine.config.run.max_clock_skew_ms * NS_PER_MS,
+        )
+        place = len(self.feed_ids)
+        self.feed_ids.append(market_id)
+        self._feeds = self._placed(self._feeds, place, feed)
+
+    def _add_market(self, code: int) -> None:
+        """Make the market of a feed whose first row that can be read has come."""
+        engine, market_id = self.engine, self.feed_ids[code]
+        number = len(engine.market_ids)
+        feed = RecordView(self._feeds[code]) if self.fast else self._feeds[code]
+        if number >= MAX_MARKETS:
+            feed.cell = -1
+            return
+        engine.add_market(market_id)
+        feed.cell = number
+        made = self.broker.market_for(engine.instrument(market_id), number)
+        self._markets = self._placed(self._markets, number, made)
+
+    def _placed(self, array: Any, place: int, record: Any) -> Any:
+        """Put a record at its place, the next one or the last."""
+        if not self.fast:
+            array[place:] = [record]
+            return array
+        if place == len(array):
+            import numpy as np
+
+            array = np.concatenate([array, np.zeros(1, array.dtype)])
+        write_record(array[place], record)
+        return array
+
+    # ------------------------------------------------------------ rows out
+
+    def _take_rows(self) -> None:
+        batch = self._seen(self._batches)
+        n_rows, n_fills, n_orders = batch.n_rows, batch.n_fills, batch.n_orders
+        rows, fills, orders = self._rows[:n_rows], self._fills[:n_fills], self._orders[:n_orders]
+        if not self.fast:
+            rows, fills, orders = (array_of(part) if part else None for part in (rows, fills, orders))
+        if n_rows:
+            self.counts.count(rows, orders)
+            self.sink.append("decisions", rows)
+        if n_fills:
+            self.sink.append("fills", fills)
+        if n_orders:
+            self.sink.append("orders", orders)
+        batch.n_rows = batch.n_fills = batch.n_orders = 0
+
+    # ------------------------------------------------------------ the end
+
+    def close(self) -> None:
+        """Cancel what still rests and take the confirmations, within a bound, as the live loop does."""
+        core = self.engine.core
+        now_ns = core.state.now_ns
+        views = self._views()
+        batches, states, cells, rules, doors, markets = views
+        table = [list(map(int, row)) for row in self._table]
+        for _ in range(CLOSING_ROUNDS):
+            fills = [FillRow() for _ in range(2 * ROOM)]
+            n_open = kernels.close_round(
+                batches, states, cells, rules, doors, markets, table, fills, now_ns
+            )
+            n_fills = batches[0].n_fills
+            if n_fills:
+                self.sink.append("fills", array_of(fills[:n_fills]))
+                batches[0].n_fills = 0
+            if n_open == 0:
+                break
+            now_ns += CLOSING_NS
+            kernels.close_cancel(states, cells, doors, markets, table)
+        value_account(core.state.account, core.cells, len(core.cells) - 1, core.state.now_ns)
+        self.counts.finish(batches[0], core.state)
+
+    def _views(self) -> tuple[Any, ...]:
+        """Give the records as the interpreted kernels read them."""
+        core = self.engine.core
+        arrays = (
+            self._batches, core.states, core.cell_records, core.rule_records, self._doors, self._markets
+        )  # fmt: skip
+        if not self.fast:
+            return arrays
+        return tuple([RecordView(record) for record in array] for array in arrays)
+
+    def feed_counts(self) -> dict[str, FeedCounts]:
+        """Give what went wrong with the rows, by market."""
+        views = [RecordView(feed) for feed in self._feeds] if self.fast else self._feeds
+        return {
+            name: FeedCounts(messages_lost=views[i].channels.lost, late_quotes=views[i].quotes.late_quotes)
+            for i, name in enumerate(self.feed_ids)
+        }
+
+
+def model_reasons_of(engine: Engine) -> tuple[str, ...]:
+    """Give the words of a model that is a kernel, by number."""
+    model = engine.model.kernel_model
+    return () if model is None else model.reasons
+
+
+_ARRAYS = (
+    "market", "ts_ns", "received_ns", "seq", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth", "ask_depth",
+    "depth", "trade_price", "trade_size", "trade_side",
+)  # fmt: skip
+_MODEL_AT = 5
