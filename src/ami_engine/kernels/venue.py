@@ -78,7 +78,8 @@ class VenueSide:
     """One side: the displayed levels, best first, and the slots of our working orders by rank.
 
     ``shown`` is what a level displays, ``lots`` what is left of it for us; ``taken`` = 1 where they
-    may differ. ``was_…`` is where `load_side` keeps the levels before.
+    may differ. ``was_…`` is where `load_side` keeps the levels before, ``read_…`` what it read of
+    prices and sizes last: most of them are the same the next time.
     """
 
     n_levels: int = 0
@@ -91,6 +92,10 @@ class VenueSide:
     was_ticks: list[int] = field(default_factory=lambda: [0] * MAX_LEVELS)
     was_shown: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
     was_lots: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
+    read_prices: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
+    read_sizes: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
+    read_ticks: list[int] = field(default_factory=lambda: [0] * MAX_LEVELS)
+    read_lots: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
 
 
 @dataclass(slots=True)
@@ -158,7 +163,7 @@ def market_lots(size: float, lot_num: int, lot_den: int) -> float:
     (7.0, 2.5)
     """
     lots = steps_of(size, lot_num, lot_den)
-    if lots != lots or lots >= float(MAX_LOTS):
+    if not abs(lots) < float(MAX_LOTS):
         return lots
     nearest = float(math.floor(lots + 0.5))
     return nearest if abs(lots - nearest) <= GRID_TOLERANCE else lots
@@ -237,8 +242,14 @@ def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: l
             levels.was_lots[i] = levels.lots[i]
     n = 0
     for i in range(count):
-        ticks = level_ticks(prices[i], side, venue.tick_num, venue.tick_den)
-        lots = market_lots(sizes[i], venue.lot_num, venue.lot_den)
+        if prices[i] != levels.read_prices[i]:
+            levels.read_prices[i] = prices[i]
+            levels.read_ticks[i] = level_ticks(prices[i], side, venue.tick_num, venue.tick_den)
+        if sizes[i] != levels.read_sizes[i]:
+            levels.read_sizes[i] = sizes[i]
+            levels.read_lots[i] = market_lots(sizes[i], venue.lot_num, venue.lot_den)
+        ticks = levels.read_ticks[i]
+        lots = levels.read_lots[i]
         if n > 0 and levels.ticks[n - 1] == ticks:
             levels.shown[n - 1] += lots
         else:
