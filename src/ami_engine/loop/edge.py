@@ -166,9 +166,7 @@ class Edge:
             if code == OK:
                 low, high = market.price_min, market.price_max
                 if has_book == 1:
-                    code = build_parts(
-                        market.builder, parts, market.book, event, market.staged, low, high
-                    )
+                    code = build_parts(market.builder, parts, market.book, event, market.staged, low, high)
                 else:
                     pass_by(market.builder, event)
                 if code == OK and trades:
@@ -182,9 +180,8 @@ class Edge:
         inp.ts_ns = ts_ns
         inp.has_book = has_book
         inp.is_quote = 1 if carried & (TOP | QUOTE) != 0 else 0
-        if has_levels or trades or not self._is_plain or event.status is not None:
-            self._write_rest(event, market)
-        elif settlement is not None or event.funding_rate is not None:
+        has_more = event.status is not None or settlement is not None or event.funding_rate is not None
+        if has_more or has_levels or trades or not self._is_plain:
             self._write_rest(event, market)
         inp.shows_bids = 1 if carried & SHOWS_BIDS != 0 or parts.levels_bids == 1 else 0
         inp.shows_asks = 1 if carried & SHOWS_ASKS != 0 or parts.levels_asks == 1 else 0
@@ -236,8 +233,7 @@ class Edge:
         code = judge_order(market.channels, channel, seq, stamp_ns, is_snapshot)
         if code != OK:
             return code
-        latest = stamp_ns if stamp_ns > ts_ns else ts_ns
-        if latest - self._max_skew_ns > now_ns:
+        if stamp_ns - self._max_skew_ns > now_ns or ts_ns - self._max_skew_ns > now_ns:
             return FUTURE_EVENT
         note_order(market.channels, channel, seq, before, stamp_ns, has_book)
         return OK
