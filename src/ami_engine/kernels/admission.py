@@ -265,9 +265,8 @@ def admit_row(
         return
     feed.seen = 1
     code = judge_order(feed.channels, 0, row.seq, stamp_ns, 0)
-    if code == OK:
-        if max(stamp_ns, inp.ts_ns) - feed.max_skew_ns > now_ns:
-            code = FUTURE_EVENT
+    if code == OK and max(stamp_ns, inp.ts_ns) - feed.max_skew_ns > now_ns:
+        code = FUTURE_EVENT
     if code == OK:
         note_order(feed.channels, 0, row.seq, NONE, stamp_ns, inp.has_book)
         if carried != 0:

@@ -36,6 +36,7 @@ from decision_schema.events import HALTS, UNSET, Bad, Event, Trade
 from decision_schema.instruments import Instrument
 from decision_schema.reasons import (
     FUTURE_EVENT,
+    INVALID_INPUT,
     INVALID_SETTLEMENT,
     INVALID_TRADE,
     NAMES,
@@ -311,7 +312,7 @@ def code_of(reason: str) -> tuple[int, int]:
     """
     name, _, subject = reason.partition(":")
     code = _CODES.get(reason)
-    return _CODES[name] if code is None else code, _PLACES.get(subject, NONE)
+    return _CODES.get(name, INVALID_INPUT) if code is None else code, _PLACES.get(subject, NONE)
 
 
 def reason_of(bad: int, bad_field: int) -> str:
