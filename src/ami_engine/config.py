@@ -1,10 +1,8 @@
 """RunConfig: everything a run is told, frozen, from TOML or code; unknown keys are refused."""
 
-import difflib
 import inspect
 import os
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -14,7 +12,6 @@ import msgspec
 from decision_schema.errors import ConfigError, ContractError
 from decision_schema.instruments import Instrument
 from decision_schema.units import DurationNs, Notional, Size
-from dmc_core.dmc.named_policies import named_policy
 from dmc_core.dmc.risk_policy import ACCOUNT_LIMITS, RiskPolicy
 
 MAX_LATENCY_MS = 60_000.0
@@ -326,6 +323,8 @@ def _check_keys(raw: Mapping[str, Any], kind: type, place: str) -> None:
     hints = get_type_hints(kind)
     for key, value in raw.items():
         if key not in hints:
+            import difflib
+
             near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.5)
             hint = f": did you mean {near[0]!r}?" if near else f": known keys are {', '.join(sorted(hints))}"
             raise ConfigError(f"config: unknown key {key!r} in {place or 'the top level'}{hint}")
@@ -398,6 +397,8 @@ def _named_limits(section: Any, inherited: Mapping[str, Any]) -> Any:
     name = section["policy"]
     if not isinstance(name, str):
         raise ConfigError(f"config: policy is {name!r}: give the name of one as text")
+    from dmc_core.dmc.named_policies import named_policy
+
     return {**msgspec.structs.asdict(named_policy(name)), **own}
 
 
@@ -412,6 +413,8 @@ def load_config(path: str | os.PathLike[str], overrides: tuple[str, ...] = ()) -
     Raises:
         ConfigError: The file cannot be read or parsed, or holds what `config_from_dict` refuses.
     """
+    import tomllib
+
     file = Path(path)
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -430,6 +433,8 @@ def apply_overrides(raw: dict[str, Any], overrides: tuple[str, ...]) -> dict[str
     >>> apply_overrides({}, ("run.seed=7", "run.mode=sim"))
     {'run': {'seed': 7, 'mode': 'sim'}}
     """
+    import tomllib
+
     for override in overrides:
         path, equals, text = override.partition("=")
         keys = path.strip().split(".")

@@ -386,7 +386,7 @@ def test_markouts_equal_their_definition_at_every_prefix(steps):
         advance_markouts(k, now, mid, *grid.tick)
         oracle.step(now, mid)
         for price, side in fills:
-            assert record_fill(k, price, side, now) == OK
+            assert record_fill(k, price, side, now, 1.0, NAN) == OK
             oracle.fill(now, price, side)
         mid = NAN if new_mid is None else new_mid
         refresh_own(m, k, now)
@@ -408,12 +408,12 @@ def test_markouts_equal_their_definition_at_every_prefix(steps):
 
 def test_fills_beyond_the_capacity_are_counted_and_not_tracked():
     k = MarkoutState()
-    assert [record_fill(k, 0.5, 1, 0) for _ in range(MAX_PENDING + 1)] == [OK] * MAX_PENDING + [
+    assert [record_fill(k, 0.5, 1, 0, 1.0, NAN) for _ in range(MAX_PENDING + 1)] == [OK] * MAX_PENDING + [
         TOO_MANY_MARKOUTS
     ]
     advance_markouts(k, 60 * SECOND, 0.51, 1, 100)
     assert (k.done, k.untracked, k.mean) == ([MAX_PENDING] * 4, 1, [1.0] * 4)
-    assert record_fill(k, 0.5, -1, 60 * SECOND) == OK
+    assert record_fill(k, 0.5, -1, 60 * SECOND, 1.0, NAN) == OK
     advance_markouts(k, 61 * SECOND, 0.51, 1, 100)
     assert k.total == [MAX_PENDING - 1.0, MAX_PENDING, MAX_PENDING, MAX_PENDING]
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import SimpleNamespace
 
 from hypothesis import event, given, settings, target
 from hypothesis import strategies as st
@@ -29,6 +30,13 @@ from ami_engine.kernels.ledger import (
 )
 from ami_engine.kernels.markouts import HORIZON_60, HORIZONS_NS, MarkoutState, advance_markouts, record_fill
 from decision_schema.instruments import Instrument
+
+
+def value(account, positions, now_ns):
+    """Value positions that no cells hold."""
+    cells = [SimpleNamespace(position=p) for p in positions]
+    value_account(account, cells, len(cells), now_ns)
+
 
 NAN = math.nan
 SECOND = 10**9
@@ -223,8 +231,8 @@ def play(history):
         mark_position(positions[here], books[here], now)
         see_mid(costs[here], books[here], positions[here].settled)
         exact[here].see(None if tick is None else Fraction(books[here]))
-        value_account(account, positions, now)
-    value_account(account, positions, now)
+        value(account, positions, now)
+    value(account, positions, now)
     return account, positions, costs, markouts, exact
 
 

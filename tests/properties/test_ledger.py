@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import event, given, settings, target
@@ -25,6 +26,13 @@ from ami_engine.kernels.ledger import (
 from decision_schema.events import Correction, Fill, Funding, LedgerEntry, Settlement, Transfer
 from decision_schema.instruments import Instrument, price_of
 from tests.oracle.ledger_oracle import DAY_NS, Market, Oracle
+
+
+def value(account, positions, now_ns):
+    """Value positions that no cells hold."""
+    cells = [SimpleNamespace(position=p) for p in positions]
+    value_account(account, cells, len(cells), now_ns)
+
 
 EPSILON = Fraction(1, 2**52)
 INSTRUMENTS = [
@@ -108,8 +116,8 @@ def run_kernel(plain: list[tuple], initial: float = 1000.0) -> tuple[Account, li
             apply_settlement(a, ps[rest[0]], rest[1])
         else:
             now += rest[0]
-            value_account(a, ps, now)
-    value_account(a, ps, now)
+            value(a, ps, now)
+    value(a, ps, now)
     return a, ps
 
 
@@ -248,7 +256,7 @@ def fold(entries: list[LedgerEntry]) -> tuple[Account, list[Position]]:
     for entry in entries:
         if not log.seen(entry_id(entry)):
             apply_entry(a, by_name.get(getattr(entry, "market_id", "")), entry)
-    value_account(a, ps, 0)
+    value(a, ps, 0)
     return a, ps
 
 

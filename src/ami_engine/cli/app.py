@@ -14,6 +14,7 @@ app = cyclopts.App(
     name="mdm",
     help="Market decision models: every decision guarded, explained and replayable.",
     version=__version__,
+    help_format="plaintext",
 )
 
 OutputDir = Annotated[Path | None, Parameter(name=["--output-dir", "-o"], help="Folder that holds the runs.")]

@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ami_engine.adapters.inspecting.inspected import Inspection
 from ami_engine.adapters.inspecting.inspection import inspect_file
@@ -54,6 +53,8 @@ def _inspect(file: Path, *, shown: bool) -> Inspection:
     """Inspect a file; where `shown`, with a bar."""
     if not shown:
         return inspect_file(file)
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
     bar = Progress(
         TextColumn("{task.fields[done]}"),
         BarColumn(),

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ami_engine.assembly import with_run
 from ami_engine.cli.lookahead_ends import Ends
@@ -217,6 +216,8 @@ def _bar(*, shown: bool) -> Iterator[Callable[[str, int | None], Tell]]:
     if not shown:
         yield _silent
         return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

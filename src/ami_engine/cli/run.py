@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ami_engine.assembly import run_config
 from ami_engine.cli.cost_words import cost_rows
@@ -67,6 +66,8 @@ def run_with_bar(config: RunConfig, *, shown: bool) -> dict[str, Any]:
     if config.data.source == "sim" and not config.data.sources:
         simulated = config.data.sim.num_events
         simulated = simulated if config.run.steps is None else min(config.run.steps, simulated)
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
     bar = Progress(
         TextColumn("{task.fields[done]}"),
         BarColumn(),

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from ami_engine.features.catalogue import named
-from ami_engine.kernels.book_builder import build
+from ami_engine.kernels.book_builder import BookBuilder, build
 from ami_engine.kernels.features import (
     SAMPLES_REMEMBERED,
     MarketState,
@@ -76,7 +76,7 @@ def _decoded(event: object) -> Event:
 
 
 def _load_book(m: MarketState, event: Event, now_ns: UnixNs) -> None:
-    reason = build(m.builder, m.book, event, m.staged, m.price_min, m.price_max)
+    reason = build(BookBuilder(), m.book, event, m.staged, m.price_min, m.price_max)
     book = m.staged
     if reason == AWAITING_SNAPSHOT:
         raise ContractError("event carries changes of a book alone: give bids and asks, the whole of it")

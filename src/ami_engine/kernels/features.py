@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 
 from ami_engine.kernels.book import NAN, Book, copy_book
-from ami_engine.kernels.book_builder import BookBuilder
 from ami_engine.kernels.formulas import (
     BPS,
     best_ask_size,
@@ -100,7 +99,6 @@ class MarketState:
         price_min: Prices must be above it.
         book: The last valid book.
         staged: The book as the event at hand would make it, merged and checked before `accept_book`.
-        builder: What is known of the book beyond its best levels.
         book_ns: Venue time of the last valid book; -1 = none yet.
         books: Books accepted.
         since_ns: Time of the step that brought the first book.
@@ -128,7 +126,6 @@ class MarketState:
     sample_ns: int
     book: Book
     staged: Book
-    builder: BookBuilder
     changes: Ring
     sigmas: Ring
     changes_long: Ring
@@ -181,7 +178,6 @@ def new_market_state(instrument: Instrument, sample_ns: int) -> MarketState:
         sample_ns=sample_ns,
         book=Book(),
         staged=Book(),
-        builder=BookBuilder(),
         changes=new_ring(WINDOW_SIGMA),
         sigmas=new_ring(WINDOW_LONG),
         changes_long=new_ring(WINDOW_LONG),

@@ -60,7 +60,7 @@ def take_status(orders: Orders, slot: int, status: int, now_ns: int) -> None:
         lose_order(orders, slot)
     elif status == REJECTED:
         reject_order(orders, slot, now_ns)
-    elif status == CANCELED or status == EXPIRED:
+    elif status in (CANCELED, EXPIRED):
         if order.replaces >= 0:
             acknowledge(orders, slot)  # placed and ended at once: what it replaced is gone
         end_order(orders, slot)

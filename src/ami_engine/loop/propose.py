@@ -51,7 +51,8 @@ def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
     if kernel_model is not None:
         if core.ask(kernel_model.function, admitted.inp.cell) != reasons.OK:
             return Asked(engine.model.unusable(), _NO_PARAMS)
-        return Asked(kernel_model.proposal(core.decision.proposed), _NO_PARAMS)
+        proposal = kernel_model.proposal(core.decision.proposed)
+        return Asked(proposal, travels_of(proposal.params))
     proposal = engine.model.propose(named(core.features(admitted.inp.cell)), **_offered(engine, admitted))
     read_proposed(proposal, event.market_id, core.decision.proposed)
     return Asked(proposal, travels_of(proposal.params))

@@ -103,12 +103,14 @@ class KernelModel:
     def values_of(self, given: Mapping[str, Any]) -> list[float]:
         """Give the params as numbers, in their order: the given ones, else the defaults.
 
+        A model that declares none takes any: it does not read them.
+
         Raises:
             ConfigError: A name is not declared, or a value is no finite number.
         """
-        for name, value in given.items():
+        for name, value in given.items() if self.params else ():
             if name not in self.params:
-                known = ", ".join(self.params) or "none"
+                known = ", ".join(self.params)
                 raise ConfigError(f"model {self.__name__} has no param {name!r}: it declares {known}")
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigError(f"model {self.__name__}: param {name} is {value!r}: give a finite number")

@@ -4,29 +4,30 @@ import re
 from collections.abc import Callable
 
 from ami_engine.security.key_names import KeyClass, key_class, strip_invisible, words
+from ami_engine.security.late_pattern import late
 from ami_engine.security.named_values import has_hint, hide_named, name_class, says_nothing
 from ami_engine.security.value_patterns import MARKER, hide_formats, looks_secret, must_hide
 
 # Symbols and words; numbers and times; hashes, uuids and addresses; order ids.
-_HARMLESS = re.compile(
+_HARMLESS = late(
     r"[\w.+/-]{0,15}|[-\d\s:.,+/TZ]*|(?:0x)?[0-9a-f-]*|0x[0-9A-Fa-f]*|(?!AKIA|ASIA)[A-Z0-9]{0,40}"
 )
 is_harmless = _HARMLESS.fullmatch
-_ONE_WORD = re.compile(r"[\w.+/-]*")
+_ONE_WORD = late(r"[\w.+/-]*")
 
-_FLAG = re.compile(
+_FLAG = late(
     r"(?<![\w-])(--?[A-Za-z][\w-]{0,60}+)[\"']?,?[ \t]{1,4}"
     r"(?!--|-[A-Za-z](?:[\s=]|$))(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"',]+))"
 )
-_SHORT_PASSWORD = re.compile(r"(?=[^\s]*[A-Za-z])(?=[^\s]*[\d!@#$%^&*])[^\s/.:=,]{6,128}")
-_QUOTED_PAIR = re.compile(r"[(\[]\s*b?([\"'])([^\"'\s]{1,60})\1\s*,\s*b?([\"'])((?:(?!\3)[^\\]|\\.)*)\3")
-_NAME_AND_VALUE = re.compile(
+_SHORT_PASSWORD = late(r"(?=[^\s]*[A-Za-z])(?=[^\s]*[\d!@#$%^&*])[^\s/.:=,]{6,128}")
+_QUOTED_PAIR = late(r"[(\[]\s*b?([\"'])([^\"'\s]{1,60})\1\s*,\s*b?([\"'])((?:(?!\3)[^\\]|\\.)*)\3")
+_NAME_AND_VALUE = late(
     r"[\"']?\b(?:name|key|header|field|param)[\"']?\s{0,4}[:=]\s{0,4}([\"'])([\w. -]{1,60})\1\s{0,4},?"
     r"\s{0,4}[\"']?(?:value|val|content)[\"']?\s{0,4}[:=]\s{0,4}([\"'])((?:(?!\3)[^\\]|\\.)*)\3",
     re.IGNORECASE,
 )
-_ELEMENT = re.compile(r"<([\w:.-]{1,60}+)(?:\s[^<>]{0,200}+)?>([^<>]{1,4000}+)(?=</)")
-_SPOKEN = re.compile(
+_ELEMENT = late(r"<([\w:.-]{1,60}+)(?:\s[^<>]{0,200}+)?>([^<>]{1,4000}+)(?=</)")
+_SPOKEN = late(
     r"(?<![\w.-])((?:[A-Za-z0-9]{1,12}[_-]){0,3}"
     r"(?:(?:api|secret|private|access|signing|auth|bearer|session|refresh|listen)[ _-]?)?"
     r"(?:key|token|secret|password|passwd|passphrase|passcode|pwd|otp|signature|credentials?))"
@@ -34,29 +35,27 @@ _SPOKEN = re.compile(
     r"[\"'`(<\[]?([^\s\"'`,;<>()\[\]]{6,})",
     re.IGNORECASE,
 )
-_ALGORITHM = re.compile(
-    r"(?:hmac|sha|md|ed|rsa|hs|rs|es|secp|aes|ecdsa|bcrypt|argon|v)[\w.-]{0,14}", re.IGNORECASE
-)
-_CHOICE = re.compile(r"(?=.*[A-Za-z])(?=.*[\d!@#$%^&*+=])")
+_ALGORITHM = late(r"(?:hmac|sha|md|ed|rsa|hs|rs|es|secp|aes|ecdsa|bcrypt|argon|v)[\w.-]{0,14}", re.IGNORECASE)
+_CHOICE = late(r"(?=.*[A-Za-z])(?=.*[\d!@#$%^&*+=])")
 _STOP = words(
     "the and for with per from that this not was were has have had been into then are but its our "
     "your they them than when which who will would should could does did only each any all also "
     "between because after before where while there these those during under "
     "seed phrase mnemonic words recovery backup"
 )
-_INTRODUCED = re.compile(r"(?:mnemonic|seed|phrase|words|recovery|backup|wallet)", re.IGNORECASE)
-_SEED_RUN = re.compile(
+_INTRODUCED = late(r"(?:mnemonic|seed|phrase|words|recovery|backup|wallet)", re.IGNORECASE)
+_SEED_RUN = late(
     rf"(?<![A-Za-z])(?:(?!(?:{'|'.join(sorted(_STOP))})\b)[a-z]{{3,8}}+[\s,;.)\d-]{{1,7}}+){{11,23}}"
     rf"(?!(?:{'|'.join(sorted(_STOP))})\b)[a-z]{{3,8}}(?![a-z])"
 )
-_FIX_SECRET = re.compile(r"((?:^|[\x01|^; ])(?:554|925|1402|96)=)(?!\*\*\*)([^\x01|^;]+)")
-_BASIC_AUTH_FLAG = re.compile(r"(?<![\w-])(-u|--user|--proxy-user)([ =]?[\"']?)([^\s\"':]+:[^\s\"']+)")
-_PROGRAM_FLAG = re.compile(
+_FIX_SECRET = late(r"((?:^|[\x01|^; ])(?:554|925|1402|96)=)(?!\*\*\*)([^\x01|^;]+)")
+_BASIC_AUTH_FLAG = late(r"(?<![\w-])(-u|--user|--proxy-user)([ =]?[\"']?)([^\s\"':]+:[^\s\"']+)")
+_PROGRAM_FLAG = late(
     r"\b(?:mysql\w*|mariadb|sshpass|login|redis-cli)\b[^\n]{0,200}?\s(?:-p ?|-a )"
     r"[\"']?([^\s\"'-][^\s\"']{3,})"
 )
-_NETRC = re.compile(r"\blogin\s{1,4}\S{1,100}\s{1,4}password\s{1,4}(\S{3,})")
-_FORM_FIELD = re.compile(r"name=\"([^\"\n]{1,60})\"[^\n]{0,200}\n(?:[^\r\n]{1,200}\n)?\r?\n([^\r\n]{1,8000})")
+_NETRC = late(r"\blogin\s{1,4}\S{1,100}\s{1,4}password\s{1,4}(\S{3,})")
+_FORM_FIELD = late(r"name=\"([^\"\n]{1,60})\"[^\n]{0,200}\n(?:[^\r\n]{1,200}\n)?\r?\n([^\r\n]{1,8000})")
 
 
 def _hide_group(

@@ -7,6 +7,7 @@ or bounded, so the time grows linearly with the text.
 import re
 
 from ami_engine.security.key_names import KeyClass, key_class, words
+from ami_engine.security.late_pattern import late
 from ami_engine.security.value_patterns import MARKER, looks_secret, must_hide
 
 # A text in which none of these occurs names no secret.
@@ -18,23 +19,23 @@ _HINTS = sorted(
         "sk= ak= pk="
     )
 )
-_NAMED = re.compile(
+_NAMED = late(
     r"(?<![\w.-])([\w.-]{1,80}+)"
     r"((?:\\*[\"'`]|%22|&quot;)?\]?\s{0,4}+(?:=>|->|:=|={1,2}|:|%3[DdAa]|[＝：→])\s{0,4}+)"
 )
-_PREVIOUS_WORD = re.compile(r"(?<![A-Za-z])([A-Za-z]{2,14})[ ]$")
-_OPENING = re.compile(r"[bBrRuUfF]{0,2}(\\*)([\"'`]|%22|&quot;)")
-_TO_CLOSING = {q: re.compile(rf"(?:[^\\{q}]|\\.)*", re.DOTALL) for q in "\"'`"}
+_PREVIOUS_WORD = late(r"(?<![A-Za-z])([A-Za-z]{2,14})[ ]$")
+_OPENING = late(r"[bBrRuUfF]{0,2}(\\*)([\"'`]|%22|&quot;)")
+_TO_CLOSING = {q: late(rf"(?:[^\\{q}]|\\.)*", re.DOTALL) for q in "\"'`"}
 _INNER_AND = r"&(?!quot;|[\w.%\[\]-]{1,60}+=)"  # an ampersand that starts no next parameter
-_BARE_VALUE = re.compile(rf"(?:(?!%2[26])[^\s&,;\"'`<>|]|{_INNER_AND})+")
-_FIRST_WORD = re.compile(r"[^\s\"'`,;&]{0,40}")
-_WEAK_VALUE = re.compile(r"(?:(?!%2[26]|&quot;)[^\s&,;\"'`<>|=])+={0,2}")
-_TO_BLANK = re.compile(rf"(?:[^\s&]|{_INNER_AND})+")
-_TO_LINE_END = re.compile(r"(?:(?!\\[rn])[^\r\n])+")
-_SCHEME_AND_TOKEN = re.compile(r"[A-Za-z][\w-]{2,20} [^\s,;=\"'{}]+={0,2}(?=$|[\s,;}\]])")
-_WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z ,-]*")
+_BARE_VALUE = late(rf"(?:(?!%2[26])[^\s&,;\"'`<>|]|{_INNER_AND})+")
+_FIRST_WORD = late(r"[^\s\"'`,;&]{0,40}")
+_WEAK_VALUE = late(r"(?:(?!%2[26]|&quot;)[^\s&,;\"'`<>|=])+={0,2}")
+_TO_BLANK = late(rf"(?:[^\s&]|{_INNER_AND})+")
+_TO_LINE_END = late(r"(?:(?!\\[rn])[^\r\n])+")
+_SCHEME_AND_TOKEN = late(r"[A-Za-z][\w-]{2,20} [^\s,;=\"'{}]+={0,2}(?=$|[\s,;}\]])")
+_WORDS_ONLY = late(r"[A-Za-z][A-Za-z ,-]*")
 # Placeholders, and source code as tracebacks quote it: self.secret, load_secret(...), keys[0].
-_HOLDER = re.compile(
+_HOLDER = late(
     r"(?:self|cls|os)\.\w.*|[A-Za-z_][A-Za-z_.]*\(.*|[\s,.:;()\[\]]+|\d{1,3}|"
     r"\$\{[\w.]+\}|\$[A-Z][A-Z0-9_]{2,}|"
     r"<[\w -]*>|\{[\w.]*\}+|\{\{.*|%s|%\(\w+\)s|\*+|[xX]{3,}|\.{3,}|-+|…|\[[a-z]+"

@@ -3,13 +3,14 @@
 import re
 
 from ami_engine.security.key_names import KeyClass, key_class
+from ami_engine.security.late_pattern import late
 
 MARKER = "***REDACTED***"
 """What stands in the output wherever a secret stood."""
 
 # ---------------------------------------------------------------- look of a value
 
-_NOT_SECRET = re.compile(
+_NOT_SECRET = late(
     r"""
     [-+]?[\d.,_:\sTZ/+-]+                                   # numbers, dates, times
     | [0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}  # uuid
@@ -18,21 +19,19 @@ _NOT_SECRET = re.compile(
     """,
     re.VERBOSE,
 )
-_SECRET_ALPHABET = re.compile(r"[A-Za-z0-9+/=_.~!@#$%^&*:-]+")
-_HEX = re.compile(r"(?:0x)?(?=[A-Fa-f]*\d)(?=\d*[A-Fa-f])[0-9A-Fa-f]{20,}")
-_RUN = re.compile(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_ALNUM = re.compile(r"[A-Za-z0-9]")
-_CAMEL = re.compile(r"(?:[A-Z]?[a-z]{3,}+|[A-Z]{2,5}+|[\W_]++)+")
+_SECRET_ALPHABET = late(r"[A-Za-z0-9+/=_.~!@#$%^&*:-]+")
+_HEX = late(r"(?:0x)?(?=[A-Fa-f]*\d)(?=\d*[A-Fa-f])[0-9A-Fa-f]{20,}")
+_RUN = late(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_ALNUM = late(r"[A-Za-z0-9]")
+_CAMEL = late(r"(?:[A-Z]?[a-z]{3,}+|[A-Z]{2,5}+|[\W_]++)+")
 # Addresses of assets: Solana; Starknet, Sui, Aptos (also with module and type); Cosmos.
-_ASSET_ADDRESS = re.compile(
-    r"[1-9A-HJ-NP-Za-km-z]{43,44}|0x[0-9A-Fa-f]{1,64}(?:::\w+)*|(?:ibc|factory)/[\w/]+"
-)
-_PIN = re.compile(r"\d{4,8}")
-_USER_PASSWORD = re.compile(r"[^\s:/]{3,}:[^\s/:]{6,}")
-_SEED_WORDS = re.compile(r"\s*(?:[a-z]{3,8}[\s,;-]{1,4}){11,23}[a-z]{3,8}\s*")
-_PLAIN_WORD = re.compile(r"[A-Za-z _-]*|[\w-]{0,15}|\w+\([^()]*\)|[\w-]*(?:sha|SHA)-?\d+")
-_MASK = re.compile(r"[*•]*|\W?(?:redacted|masked|hidden|filtered)\W?", re.IGNORECASE)
-_TICKER = re.compile(r"[A-Z0-9.]{1,8}")
+_ASSET_ADDRESS = late(r"[1-9A-HJ-NP-Za-km-z]{43,44}|0x[0-9A-Fa-f]{1,64}(?:::\w+)*|(?:ibc|factory)/[\w/]+")
+_PIN = late(r"\d{4,8}")
+_USER_PASSWORD = late(r"[^\s:/]{3,}:[^\s/:]{6,}")
+_SEED_WORDS = late(r"\s*(?:[a-z]{3,8}[\s,;-]{1,4}){11,23}[a-z]{3,8}\s*")
+_PLAIN_WORD = late(r"[A-Za-z _-]*|[\w-]{0,15}|\w+\([^()]*\)|[\w-]*(?:sha|SHA)-?\d+")
+_MASK = late(r"[*•]*|\W?(?:redacted|masked|hidden|filtered)\W?", re.IGNORECASE)
+_TICKER = late(r"[A-Z0-9.]{1,8}")
 
 
 def looks_secret(value: str, shortest: int = 16) -> bool:
@@ -98,7 +97,7 @@ def must_hide(kind: KeyClass, value: str) -> bool:
 
 # ---------------------------------------------------------------- formats
 
-_TOKENS = re.compile(
+_TOKENS = late(
     r"""(?<![A-Za-z0-9])(?:
       eyJ[\w-]{8,1000}\.[\w-]{4,}(?:\.[\w-]*){0,3}                     # JWT, JWE
     | (?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])                     # AWS
@@ -120,7 +119,7 @@ _TOKENS = re.compile(
     )""",
     re.VERBOSE,
 )
-_PATHS = re.compile(
+_PATHS = late(
     r"""(
       infura\.io/(?:ws/)?v3/ | alchemy\.com/(?:ws/)?v2/ | alchemyapi\.io/v2/
     | quiknode\.pro/ | hooks\.slack\.com/(?:services|workflows)/ | api\.telegram\.org/(?:file/)?bot
@@ -130,15 +129,15 @@ _PATHS = re.compile(
     re.VERBOSE,
 )
 # Exchange keys without a name: 64 mixed letters and digits; 64 bytes in base64.
-_BARE = re.compile(
+_BARE = late(
     r"(?:(?<![A-Za-z0-9+/=_-])|(?<=[a-z]=))(?:[A-Za-z0-9]{64}|[A-Za-z0-9+/]{86}==)(?![A-Za-z0-9+/=_-])"
 )
-_NAME_BEFORE = re.compile(r"([A-Za-z][\w.-]{0,40}+)[\\\"' ]{0,6}[:=][\\\"' ]{0,6}$")
-_SCHEME = re.compile(r"\b(bearer|basic)(\s{1,3}|%20)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-_MIXED = re.compile(r"(?=.*\d)(?=.*[A-Za-z])|(?=.*[a-z].*[A-Z])")
-_USERINFO = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{1,30}+://)([^\s\"'<>]{1,2000}+)")
-_PATH_START = re.compile(r"[/?#]")
-_HOST_AND_PORT = re.compile(r"[^:]*:\d{1,5}$|\[[0-9A-Fa-f:]+\]")
+_NAME_BEFORE = late(r"([A-Za-z][\w.-]{0,40}+)[\\\"' ]{0,6}[:=][\\\"' ]{0,6}$")
+_SCHEME = late(r"\b(bearer|basic)(\s{1,3}|%20)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_MIXED = late(r"(?=.*\d)(?=.*[A-Za-z])|(?=.*[a-z].*[A-Z])")
+_USERINFO = late(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{1,30}+://)([^\s\"'<>]{1,2000}+)")
+_PATH_START = late(r"[/?#]")
+_HOST_AND_PORT = late(r"[^:]*:\d{1,5}$|\[[0-9A-Fa-f:]+\]")
 
 
 def _hide_pem(text: str) -> str:

@@ -99,8 +99,8 @@ def test_a_fill_is_resolved_at_its_horizon(now_ns, done):
 
 def test_a_mid_that_is_not_given_is_the_price_and_no_amount_is_no_money():
     k = MarkoutState()
-    record_fill(k, 10.0, BUY, 0, 4.0)
-    record_fill(k, 10.0, BUY, 0)
+    record_fill(k, 10.0, BUY, 0, 4.0, NAN)
+    record_fill(k, 10.0, BUY, 0, 0.0, NAN)
     advance_markouts(k, SECOND, 9.0, 1, 1)
     assert (k.money[0], k.adverse[0], k.total[0]) == (-4.0, 4.0, -2.0)
 

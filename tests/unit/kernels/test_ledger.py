@@ -1,6 +1,7 @@
 """The ledger in cases computed by hand, and the edge that feeds it."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,13 @@ from decision_schema.errors import ContractError
 from decision_schema.events import Correction, Fill, Funding, Settlement, Transfer
 from decision_schema.instruments import Instrument
 from decision_schema.units import NS_PER_DAY, NS_PER_SECOND
+
+
+def value(account, positions, now_ns):
+    """Value positions that no cells hold."""
+    cells = [SimpleNamespace(position=p) for p in positions]
+    value_account(account, cells, len(cells), now_ns)
+
 
 NAN = math.nan
 
@@ -83,7 +91,7 @@ def test_multiplier_and_lot_scale_the_money():
     a, p = new_account(0.0), new_position(Instrument(lot_size="0.5", multiplier=10.0))
     trade(a, p, 3, 4.0)
     mark_position(p, 5.0, 0)
-    value_account(a, [p], 0)
+    value(a, [p], 0)
     assert (p.cost, average_price(p), exposure(p), a.unrealized) == (60.0, 4.0, 75.0, 15.0)
 
 
@@ -119,7 +127,7 @@ def test_fees_funding_transfers_and_corrections_each_have_their_place():
     apply_correction(a, p, 0, 0.0, 2.0)
     apply_correction(a, p, 1, 7.0, 0.0)
     mark_position(p, 9.0, 5)
-    value_account(a, [p], 5)
+    value(a, [p], 5)
     assert (a.fees, a.funding, a.transfers, a.realized, p.lots, p.cost) == (0.375, -0.125, 50.0, 2.0, 3, 27.0)
     assert (p.fees, p.funding, p.realized) == (0.375, -0.125, 2.0)
     assert (a.unrealized, a.profit, a.equity) == (0.0, 1.5, 151.5)
@@ -161,7 +169,7 @@ def test_a_fill_after_the_settlement_is_worth_the_settlement():
         trade(a, p, 4, 0.25, fee=0.5)
         if not late:
             apply_settlement(a, p, 1.0)
-        value_account(a, [p], 0)
+        value(a, [p], 0)
         results.append((p.lots, p.cost, a.realized, a.cash, a.equity, p.mark))
     assert results[0] == results[1] == (0, 0.0, 3.0, 12.5, 12.5, 1.0)
 
@@ -170,12 +178,12 @@ def test_before_any_mark_the_last_fill_values_the_position_but_not_its_risk():
     a, p = new_account(100.0), linear()
     trade(a, p, 2, 10.0)
     trade(a, p, 1, 13.0)
-    value_account(a, [p], 0)
+    value(a, [p], 0)
     assert a.unrealized == 6.0
     assert exposure(p) != exposure(p)
     mark_position(p, 11.0, 3)
     mark_position(p, NAN, 4)
-    value_account(a, [p], 4)
+    value(a, [p], 4)
     assert (a.unrealized, exposure(p), p.mark_ns) == (0.0, 33.0, 3)
 
 
@@ -194,7 +202,7 @@ def test_drawdown_is_measured_from_the_highest_equity(marks, drawdowns):
     seen = []
     for mark in marks:
         mark_position(p, mark, 0)
-        value_account(a, [p], 0)
+        value(a, [p], 0)
         seen.append(a.drawdown)
         assert a.peak_equity == a.equity + a.drawdown
     assert seen == drawdowns
@@ -205,9 +213,9 @@ def test_a_transfer_is_neither_profit_nor_drawdown():
     a, p = new_account(100.0), linear()
     trade(a, p, 1, 10.0)
     mark_position(p, 8.0, 0)
-    value_account(a, [p], 0)
+    value(a, [p], 0)
     apply_transfer(a, -60.0)
-    value_account(a, [p], 0)
+    value(a, [p], 0)
     assert (a.equity, a.peak_equity, a.drawdown, a.daily_pnl) == (38.0, 40.0, 2.0, -2.0)
     assert a.day_anchor_equity == 40.0
 
@@ -239,7 +247,7 @@ def test_daily_profit_counts_from_the_last_valuation_before_midnight(valuations,
     seen = []
     for now_ns, mark in valuations:
         mark_position(p, mark, now_ns)
-        value_account(a, [p], now_ns)
+        value(a, [p], now_ns)
         seen.append(a.daily_pnl)
         assert a.day_anchor_equity == a.equity - a.daily_pnl
     assert seen == daily
@@ -288,7 +296,7 @@ def test_positions_are_summed_over_markets():
     trade(a, q, -1, 2.0)
     mark_position(p, 13.0, 0)
     mark_position(q, 3.0, 0)
-    value_account(a, [p, q], 0)
+    value(a, [p, q], 0)
     assert (p.unrealized, q.unrealized, a.unrealized, a.equity) == (3.0, -10.0, -7.0, 93.0)
 
 
@@ -352,7 +360,7 @@ def test_every_kind_of_entry_reaches_its_function():
     ]
     for entry in entries:
         apply_entry(a, p, entry)
-    value_account(a, [p], 0)
+    value(a, [p], 0)
     assert (a.realized, a.funding, a.transfers, a.cash, a.equity) == (2.5, 0.5, -1.0, 12.0, 12.0)
 
 

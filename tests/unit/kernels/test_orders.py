@@ -24,7 +24,7 @@ from ami_engine.kernels.orders import (
     SUBMIT,
     THROTTLED,
     UNKNOWN,
-    Intent,
+    Intents,
     Orders,
     OrderSlot,
     Wanted,
@@ -63,10 +63,15 @@ def want(side=BUY, price=50, lots=5, **terms) -> Wanted:
     return Wanted(side=side, price_ticks=price, lots=lots, **terms)
 
 
+def written(intents):
+    return intents.items[: intents.n]
+
+
 def reach(working, *wanted, now_ns=0, throttle_ns=0, min_requote=1):
-    intents: list[Intent] = []
-    why = reach_wanted(working, list(wanted), now_ns, throttle_ns, min_requote, intents)
-    return why, [(i.op, i.slot, i.replaces) for i in intents]
+    intents = Intents()
+    spare = want(level=7)  # beyond the count: not wanted
+    why = reach_wanted(working, [*wanted, spare], len(wanted), now_ns, throttle_ns, min_requote, intents)
+    return why, [(i.op, i.slot, i.replaces) for i in written(intents)]
 
 
 # ---------------------------------------------------------------- counts
@@ -161,34 +166,43 @@ def test_a_full_table_says_so():
 
 
 def test_a_cancel_is_asked_once_until_it_fails():
-    made, intents = orders(slot(), slot(status=UNKNOWN)), []
+    made, intents = orders(slot(), slot(status=UNKNOWN)), Intents()
     assert [request_cancel(made, i, 7, intents) for i in (0, 1, 0, 1)] == [1, 1, 1, 1]
-    assert [i.slot for i in intents] == [0, 1]
+    assert [i.slot for i in written(intents)] == [0, 1]
     assert made.slots[1].status == UNKNOWN  # a cancel is no evidence
     for i in (0, 1):
         fail_cancel(made, i)
     assert [made.slots[i].status for i in (0, 1)] == [LIVE, UNKNOWN]
     assert [request_cancel(made, i, 8, intents) for i in (0, 1)] == [1, 1]
-    assert len(intents) == 4
+    assert intents.n == 4
+
+
+def test_a_cancel_without_room_is_asked_for_another_time():
+    made, intents = orders(slot(), slot()), Intents(most=1)
+    assert cancel_orders(made, 0, 7, 0, intents) == 1
+    assert [made.slots[i].status for i in (0, 1)] == [CANCELING, LIVE]
+    intents.n = 0
+    assert cancel_orders(made, 0, 8, 0, intents) == 0
+    assert [i.slot for i in written(intents)] == [1]
 
 
 def test_only_sides_that_can_increase_are_pulled():
-    made, intents = orders(slot(BUY, lots=3), slot(SELL, lots=3)), []
-    assert cancel_orders(made, 5, 0, True, intents) == 0
-    assert [i.slot for i in intents] == [0]  # long 5: the sale of 3 cannot flip it
-    made, intents = orders(slot(BUY, lots=3), slot(SELL, lots=6)), []
-    cancel_orders(made, 5, 0, True, intents)
-    assert [i.slot for i in intents] == [0, 1]
-    assert cancel_orders(orders(slot(), slot(status=SENT), can_cancel=0), 0, 0, False, []) == 2
+    made, intents = orders(slot(BUY, lots=3), slot(SELL, lots=3)), Intents()
+    assert cancel_orders(made, 5, 0, 1, intents) == 0
+    assert [i.slot for i in written(intents)] == [0]  # long 5: the sale of 3 cannot flip it
+    made, intents = orders(slot(BUY, lots=3), slot(SELL, lots=6)), Intents()
+    cancel_orders(made, 5, 0, 1, intents)
+    assert [i.slot for i in written(intents)] == [0, 1]
+    assert cancel_orders(orders(slot(), slot(status=SENT), can_cancel=0), 0, 0, 0, Intents()) == 2
 
 
 # ---------------------------------------------------------------- exits
 
 
 def leave(made, position, touch=50, slippage=2):
-    intents: list[Intent] = []
+    intents = Intents()
     exit_position(made, position, touch, slippage, 0, intents)
-    return [(i.op, i.slot) for i in intents]
+    return [(i.op, i.slot) for i in written(intents)]
 
 
 def test_an_exit_cancels_first_and_waits_for_the_confirmation():
@@ -227,9 +241,9 @@ def test_what_cannot_be_pulled_and_may_fill_is_left_out_of_the_exit():
 
 
 def test_a_waiting_exit_is_not_cancelled():
-    made, intents = orders(slot(SELL, is_exit=1)), []
-    cancel_orders(made, 5, 0, False, intents)
-    assert intents == []
+    made, intents = orders(slot(SELL, is_exit=1)), Intents()
+    cancel_orders(made, 5, 0, 0, intents)
+    assert intents.n == 0
 
 
 # ---------------------------------------------------------------- evidence
@@ -248,13 +262,13 @@ def _reject(made, i):
 def test_a_rejected_level_waits_for_the_throttle():
     made = orders(slot(status=SENT, side=1, level=0))
     reject_order(made, 0, 100)
-    intents = []
+    intents = Intents()
     wanted = [Wanted(side=1, price_ticks=50, lots=1), Wanted(side=-1, price_ticks=52, lots=1)]
-    assert reach_wanted(made, wanted, 150, 60, 1, intents) == THROTTLED
-    assert len(intents) == 1  # the other side is not held back
-    acknowledge(made, intents[0].slot)
-    assert reach_wanted(made, wanted, 160, 60, 1, intents) == KEPT
-    assert len(intents) == 2
+    assert reach_wanted(made, wanted, 2, 150, 60, 1, intents) == THROTTLED
+    assert intents.n == 1  # the other side is not held back
+    acknowledge(made, intents.items[0].slot)
+    assert reach_wanted(made, wanted, 2, 160, 60, 1, intents) == KEPT
+    assert intents.n == 2
 
 
 def test_a_refused_replacement_leaves_the_old_one_working():
@@ -338,15 +352,15 @@ def test_slots_stay_sound(taken, can_cancel, can_replace):
     """Free from `used` on; no two slots replace one; nothing is filled beyond; at most one order sent a level."""
     made = Orders(can_cancel=int(can_cancel), can_replace=int(can_replace))
     for now_ns, (what, i, lots, side, level) in enumerate(taken):
-        intents: list[Intent] = []
+        intents = Intents()
         busy = i < made.used and made.slots[i].status != FREE
         if what == "reach":
             before = find_working(made, side, level)
-            reach_wanted(made, [want(side, 50 + i, lots, level=level, tif=GTC)], now_ns, 0, 1, intents)
-            submits = [intent for intent in intents if intent.op == SUBMIT]
+            reach_wanted(made, [want(side, 50 + i, lots, level=level, tif=GTC)], 1, now_ns, 0, 1, intents)
+            submits = [intent for intent in written(intents) if intent.op == SUBMIT]
             assert not submits or before < 0
         elif what == "pull":
-            cancel_orders(made, 0, now_ns, False, intents)
+            cancel_orders(made, 0, now_ns, 0, intents)
         elif what == "exit":
             exit_position(made, side * lots, 50, 2, now_ns, intents)
         elif what == "fill" and busy:
@@ -359,7 +373,7 @@ def test_slots_stay_sound(taken, can_cancel, can_replace):
                 "end": end_order,
                 "fail": fail_cancel,
             }.get(what, end_order)(made, i)
-        for intent in intents:
+        for intent in written(intents):
             if intent.op != CANCEL:
                 made.slots[intent.slot].step = now_ns
         assert all(order.status == FREE for order in made.slots[made.used :])

@@ -1,0 +1,147 @@
+"""Rows of a batch run as people read them: names for numbers, null for what is absent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ami_engine.kernels.inputs import MARKET, TIMER
+from ami_engine.kernels.orders import CANCEL, FOK, GTC, IOC, REPLACE, SUBMIT
+from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
+from ami_engine.loop.column_values import load_polars
+from decision_schema.errors import ContractError
+from decision_schema.reasons import NAMES
+from decision_schema.types import Action
+from dmc_core.dmc.guards import GUARDS
+from dmc_core.layout import layout_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Table: TypeAlias = Literal["decisions", "fills", "orders"]
+ROW_KINDS: dict[Table, Any] = {"decisions": DecisionRow, "fills": FillRow, "orders": OrderRow}
+TABLES: tuple[Table, ...] = ("decisions", "fills", "orders")
+BLOCK_ROWS = 512
+"""Rows turned into columns at once: their bytes fit the fast cache."""
+
+_REASONS = ("", *NAMES[1:])
+_SIDES = ("sell", "", "buy")
+_WORDS: dict[str, tuple[str, ...]] = {
+    "kind": ("market", "timer") if (MARKET, TIMER) == (0, 1) else (),
+    "bad": _REASONS,
+    "why": _REASONS,
+    "kept": _REASONS,
+    "proposed": tuple(map(str, Action)),
+    "action": tuple(map(str, Action)),
+    "flags": ("", "buy", "sell", "both"),
+    "side": _SIDES,
+    "liquidity": ("maker", "taker"),
+    "op": ("", "submit", "replace", "cancel") if (SUBMIT, REPLACE, CANCEL) == (1, 2, 3) else (),
+    "tif": ("GTC", "IOC", "FOK") if (GTC, IOC, FOK) == (0, 1, 2) else (),
+}
+"""Words of a column by code; of sides by code + 1."""
+_RENAMED = {"flags": "clamped", "cell": "market_id", "reason": "model_reason"}
+_TRUTHS = frozenset(("post_only", "reduce_only"))
+_SMALL = frozenset(("n_messages", "n_reports", "order_leg", "old_leg", "level"))
+
+
+def guard_names(mask: int) -> tuple[str, ...]:
+    """Name the guards of the column ``refusing``: bit i is row i of the guard table.
+
+    >>> guard_names(0b11) == (GUARDS[0].name, GUARDS[1].name)
+    True
+    """
+    return tuple(guard.name for i, guard in enumerate(GUARDS) if mask >> i & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the numbers of a run's rows stand for.
+
+    Args:
+        market_ids: Name of each market; a list may grow while the run goes on.
+        model_reasons: The model's own reasons; empty = their numbers are shown.
+    """
+
+    market_ids: Sequence[str]
+    model_reasons: Sequence[str] = ()
+
+
+def columns_of(rows: "np.ndarray[Any, Any]", into: "np.ndarray[Any, Any]", at: int) -> None:
+    """Turn rows into columns: field k of row i goes to ``into[k, at + i]``, as the 8 bytes that it is."""
+    import numpy as np
+
+    flat = rows.view(np.int64).reshape(len(rows), -1)
+    for begin in range(0, len(rows), BLOCK_ROWS):
+        block = flat[begin : begin + BLOCK_ROWS]
+        into[:, at + begin : at + begin + len(block)] = block.T
+
+
+def check_rows(table: Table, rows: Any) -> None:
+    """Refuse what are no rows of a table.
+
+    Raises:
+        ContractError: The table is unknown, or the array is of another layout.
+    """
+    if table not in ROW_KINDS:
+        raise ContractError(f"table {table!r} is unknown: give one of {', '.join(TABLES)}")
+    if getattr(rows, "dtype", None) != layout_of(ROW_KINDS[table]()) or rows.ndim != 1:
+        raise ContractError(f"rows of {table} are not laid out as {ROW_KINDS[table].__name__}")
+
+
+def fields_of(table: Table) -> tuple[str, ...]:
+    """Give the names of the fields of a table's rows."""
+    names: tuple[str, ...] = layout_of(ROW_KINDS[table]()).names or ()
+    return names
+
+
+def frame_of(table: Table, columns: Sequence["np.ndarray[Any, Any]"], names: Names) -> Any:
+    """Make a polars DataFrame of columns of 8 bytes a cell, in the order of a row's fields.
+
+    Raises:
+        ConfigError: polars is not installed.
+    """
+    import numpy as np
+
+    polars = load_polars("a frame")
+    layout = layout_of(ROW_KINDS[table]())
+    series = []
+    for name, column in zip(layout.names or (), columns, strict=True):
+        shown = _RENAMED.get(name, name)
+        if layout[name] == np.float64:
+            made = polars.Series(shown, column.view(np.float64), nan_to_null=True)
+        elif name == "cell":
+            made = _market_ids(polars, column, names.market_ids).alias(shown)
+        elif name == "reason" and names.model_reasons:
+            texts = polars.Series(["", *names.model_reasons], dtype=polars.Categorical)
+            made = texts.gather(column + 1).alias(shown)
+        elif name in _WORDS:
+            words = _WORDS[name]
+            place = column + 1 if name == "side" else column
+            made = polars.Series(words, dtype=polars.Enum(words)).gather(place).alias(shown)
+        elif name in _TRUTHS:
+            made = polars.Series(shown, column != 0)
+        elif name in _SMALL:
+            made = polars.Series(shown, column.astype(np.int32))
+        else:
+            made = polars.Series(shown, column)
+        series.append(made)
+    return polars.DataFrame(series)
+
+
+def _market_ids(polars: Any, column: Any, market_ids: Sequence[str]) -> Any:
+    """Name markets; -1 (a timer, an input of no market) has none."""
+    texts = polars.Series([*market_ids, None], dtype=polars.Categorical)
+    column = column if not len(column) or column.min() >= 0 else (column + len(texts)) % len(texts)
+    return texts.gather(column)
+
+
+def order_ids_of(name_order: Callable[[int, int], str], step: str, leg: str) -> Any:
+    """Make the expression that names orders by the step and leg that sent them; null where there is none."""
+    polars = load_polars("a frame")
+
+    def named(places: Any) -> Any:
+        steps, legs = (places.struct.field(name).to_list() for name in (step, leg))
+        texts = [name_order(at, number) if at >= 0 else None for at, number in zip(steps, legs, strict=True)]
+        return polars.Series(texts, dtype=polars.String)
+
+    return polars.struct(step, leg).map_batches(named, return_dtype=polars.String, is_elementwise=True)
