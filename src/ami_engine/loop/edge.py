@@ -6,10 +6,10 @@ bounds. `kernels/admission.py` has the same rules for rows of a table.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
-from ami_engine.clock import EventClock, WallClock
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.book_builder import (
     READ_ANYWAY,
@@ -52,6 +52,19 @@ READ = frozenset((OK, *READ_ANYWAY, INVALID_TRADE, INVALID_SETTLEMENT))
 _CODES = {name: code for code, name in enumerate(NAMES)}
 _PLACES = {name: place for place, name in enumerate(FIELDS)}
 _SIDES = {"buy": 1, "sell": -1, None: 0}
+
+
+class Clock(Protocol):
+    """Time of a run; `ami_engine.clock` has the two there are."""
+
+    def stamp_ns(self, stamp_ns: int, is_ours: int, has_book: int) -> UnixNs:
+        """Give the time that a step of an event would have."""
+
+    def settle_ns(self, stamp_ns: int, now_ns: UnixNs, in_order: int) -> UnixNs:
+        """Move on to it where the event is in order; give the time of the step."""
+
+    def last_ns(self) -> UnixNs:
+        """Give the time of a step whose input cannot be read."""
 
 
 @dataclass(slots=True)
@@ -108,6 +121,7 @@ class Edge:
         max_skew_ns: How far a venue's time may be ahead of ours.
         instrument_of: Gives the instrument of a market by its name, asked once.
 
+    >>> from ami_engine.clock import EventClock
     >>> edge = Edge(EventClock(), 10**9, lambda name: Instrument(market_id=name))
     >>> admitted = edge.admit(Event(market_id="M", ts_ns=5, bid=0.49, ask=0.51))
     >>> admitted.is_new, admitted.inp.cell, admitted.inp.now_ns, admitted.book.mid
@@ -118,7 +132,7 @@ class Edge:
 
     def __init__(
         self,
-        clock: EventClock | WallClock,
+        clock: Clock,
         max_skew_ns: DurationNs,
         instrument_of: Callable[[str], Instrument],
     ) -> None:
