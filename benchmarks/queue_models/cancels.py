@@ -53,7 +53,10 @@ def cancels_table(hour: Hour) -> Iterable[str]:
     yield "|---" + "|---:" * (2 + len(ASSUMED)) + "|"
     for low, high in [*pairwise(PARTS), (0.0, 1.0)]:
         among = [s for s in seen if low < s.back / (s.front + s.back) <= high]
-        said = [sum(share_behind(model, s.front, s.back) for s in among) for model in ASSUMED.values()]
+        said = [
+            sum(share_behind(model.kind, model.power, 0.0, s.front, s.back) for s in among)
+            for model in ASSUMED.values()
+        ]
         counts = [100 * count / len(among) for count in (sum(s.behind for s in among), *said)]
         name = f"{100 * low:.0f}-{100 * high:.0f} %" if high - low < 1.0 else "all"
         yield f"| {name} | {len(among):,} | {' | '.join(f'{count:.0f}' for count in counts)} |"

@@ -6,54 +6,138 @@ order, is what run_loop.py and step.py do one event at a time.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ami_engine.kernels.admission import MarketFeed, MarketRow, admit_row, load_row, read_row, venue_time
 from ami_engine.kernels.book import Book, copy_book
-from ami_engine.kernels.decision import Decision, Rules
+from ami_engine.kernels.costs import MAKER, TAKER
+from ami_engine.kernels.decision import Decision, Proposed, Rules
+from ami_engine.kernels.event_clock import EventTime
 from ami_engine.kernels.fused import decide_step, open_step, take_input
-from ami_engine.kernels.inputs import DepartureRow, Input, TradeRow
+from ami_engine.kernels.inputs import MARKET, TIMER, DepartureRow, Input, TradeRow
+from ami_engine.kernels.latency import Latency, delay_ns
 from ami_engine.kernels.model_input import ModelInput
-from ami_engine.kernels.orders import CANCEL, CANCELING, REPLACE, SENT, UNKNOWN, open_lots
+from ami_engine.kernels.orders import (
+    CANCEL,
+    CANCELING,
+    REPLACE,
+    SENT,
+    UNKNOWN,
+    fail_cancel,
+    open_lots,
+)
 from ami_engine.kernels.paper import (
-    FILL_REPORT,
+    IS_REJECTED,
+    NOTE,
+    PAPER_REASONS,
+    PAPER_STATUSES,
+    UPDATE,
     Paper,
     PaperMarket,
-    cancel_order,
-    query_order,
-    replace_order,
+    Report,
+    cancel,
+    next_report,
+    query,
+    replace,
     show_event,
-    submit_order,
+    submit,
     take_reports,
 )
 from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState, Memory
-from ami_engine.kernels.reports import slot_of, take_fill, take_status
+from ami_engine.kernels.reports import STATUS_CODES, slot_of, take_failure, take_fill, take_status
 from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
 from decision_schema.instruments import price_of
 from decision_schema.kernel import kernel
-from decision_schema.reasons import OK
-from decision_schema.units import NS_PER_SECOND
+from decision_schema.reasons import MODEL_ERROR, OK
+from decision_schema.units import NS_PER_MS, NS_PER_SECOND
+from dmc_core.dmc.decide import HOLD
+from dmc_core.dmc.guards import (
+    BREACH,
+    FIRST_LEG_ROW,
+    LIMIT_SLOT,
+    N_GUARDS,
+    SEVERITY,
+    VALUE_SLOT,
+)
+from dmc_core.dmc.guards import (
+    UNKNOWN as UNKNOWN_VERDICT,
+)
 
 NAN = math.nan
 LEG_BITS = 16
 """An order is named ``step << LEG_BITS | leg`` where one number has to do."""
 LEG_MASK = (1 << LEG_BITS) - 1
 QUERY_INTERVAL_NS = 1 * NS_PER_SECOND
+MAX_TIMERS_IN_GAP = 4_096
+"""Timer steps of each market in one gap between events: a wrong stamp must not hang the run."""
+NEW = -2
+"""Cell of a feed of which no row could be read yet: its market is to be made."""
+
+NEEDS_MARKET, NEEDS_ROOM, DONE = 1, 2, 0
+"""Why `run_columns` came back: a market without a cell, rows to be taken away, the end."""
+
+# What `DecisionRow.because` says, by range: the first reason of a decision.
+NO_REASON = -1
+BAD_FIELD = 1_000
+"""And above: a field that could not be read, by its place in inputs.FIELDS."""
+MODEL_REASON = 2_000
+"""And above: the model's own words."""
+BAD_VALUE, BAD_PROPOSAL = 3_000, 3_001
+"""The model's `value`, or its whole answer, was no number or no proposal."""
+GUARD_REASON = 10_000
+"""And above: row of the guard table x 4, plus 0 its own reason, 1 a missing input, 2 an unusable one."""
+
+_N_REASONS = len(PAPER_REASONS)
+_STATUSES = tuple(STATUS_CODES.get(text, -1) for text in PAPER_STATUSES)
+_OPS_COOLDOWN = LIMIT_SLOT["ops_cooldown_ms"]
 
 
 @dataclass(slots=True)
 class BatchState:
-    """How far a batch run is.
+    """How far a batch run is, and what it has counted.
 
     Args:
         n_rows: Rows written of decisions since they were last taken away; likewise of fills and orders.
         next_query_ns: When the broker may next be asked for orders that lack evidence.
+        timer_ns: Interval of timers; 0 = there are none.
+        next_timer_ns: When the next one is due; 0 = not known yet.
+        refusals: Refusals by row of the guard table; `first_refusal` the step of the first of each.
+        rejections: Rejected orders by reason of PAPER_REASONS; `first_rejection` likewise.
     """
 
     n_rows: int = 0
     n_fills: int = 0
     n_orders: int = 0
     next_query_ns: int = 0
+    timer_ns: int = 0
+    next_timer_ns: int = 0
+    refusals: list[int] = field(default_factory=lambda: [0] * N_GUARDS)
+    first_refusal: list[int] = field(default_factory=lambda: [0] * N_GUARDS)
+    rejections: list[int] = field(default_factory=lambda: [0] * _N_REASONS)
+    first_rejection: list[int] = field(default_factory=lambda: [0] * _N_REASONS)
+
+
+@dataclass(slots=True)
+class Door:
+    """What a batch run needs beside the state: the scratch of a step, the broker, and where a row stands.
+
+    Args:
+        pending: 1 = the row at hand is admitted, its timers are not through.
+        known: Markets known before it.
+        timer_at: The next market to get its timer at this instant; `timers_left` instants may follow.
+    """
+
+    decision: Decision = field(default_factory=Decision)
+    x: ModelInput = field(default_factory=ModelInput)
+    paper: Paper = field(default_factory=Paper)
+    report: Report = field(default_factory=Report)
+    inp: Input = field(default_factory=Input)
+    timer: Input = field(default_factory=Input)
+    pending: int = 0
+    known: int = 0
+    timer_at: int = 0
+    timers_left: int = 0
 
 
 @kernel
@@ -62,11 +146,10 @@ def step_input(
     state: EngineState,
     cells: list[Cell],
     rules: list[Rules],
-    decision: Decision,
-    x: ModelInput,
-    model: Callable[[ModelInput, Memory, object], None],
-    paper: Paper,
+    door: Door,
+    model: Callable[[ModelInput, Memory, Proposed], None],
     markets: list[PaperMarket],
+    table: list[list[int]],
     inp: Input,
     trades: list[TradeRow],
     departures: list[DepartureRow],
@@ -75,39 +158,40 @@ def step_input(
     orders: list[OrderRow],
 ) -> None:
     """Take one input through the whole system, its staged book standing in its market."""
-    cell = cells[inp.cell]
-    if inp.is_read == 1 and inp.cell >= 0:
-        show_event(
-            paper, markets, inp.cell, inp, cell.market.book, cell.market.staged, trades, departures
-        )
+    cell, paper, decision = cells[inp.cell], door.paper, door.decision
+    if inp.kind == MARKET and inp.is_read == 1 and inp.cell >= 0:
+        market = cell.market
+        show_event(paper, markets, table, inp.cell, inp, market.book, market.staged, trades, departures)
     open_step(state, inp.now_ns)
-    n_reports = take_reports(paper, markets, inp.now_ns)
+    n_reports = take_reports(paper, markets, table, inp.now_ns)
     inconsistent = 0
-    for i in range(n_reports):
-        inconsistent += apply_report(batch, state, cells, paper, i, fills)
-    why = take_input(state, cells, decision, x, inp, trades)
-    if why == OK:
-        model(x, cell.memory, decision.proposed)
+    for _ in range(n_reports):
+        next_report(paper, markets, door.report)
+        inconsistent += _apply_report(batch, state, cells, rules, door.report, fills)
+    why = take_input(state, cells, decision, door.x, inp, trades)
+    asked = why == OK
+    if asked:
+        model(door.x, cell.memory, decision.proposed)
         why = check_proposed(decision.proposed)
     decide_step(state, cells, rules, decision, inp.cell, inconsistent)
+    _count_refusals(batch, state, decision)
     _write_row(batch, state, cell, decision, inp, why, n_reports, rows)
     for i in range(decision.n_messages):
-        _send(batch, state, cells, decision, i, paper, markets, orders)
+        _send(batch, state, cells, decision, i, paper, markets, table, orders)
     if inp.asks_after == 1:
-        ask_for_evidence(batch, state, cells, paper, markets)
+        _ask_for_evidence(batch, state, cells, paper, markets)
 
 
 @kernel
 def run_inputs(
-    batch: BatchState,
-    state: EngineState,
+    batches: list[BatchState],
+    states: list[EngineState],
     cells: list[Cell],
     rules: list[Rules],
-    decision: Decision,
-    x: ModelInput,
-    model: Callable[[ModelInput, Memory, object], None],
-    paper: Paper,
+    doors: list[Door],
+    model: Callable[[ModelInput, Memory, Proposed], None],
     markets: list[PaperMarket],
+    table: list[list[int]],
     inputs: list[Input],
     books: list[Book],
     trades: list[TradeRow],
@@ -124,39 +208,205 @@ def run_inputs(
     Returns:
         How far it came: before `last` where the rows of fills or orders have less than `room` left.
     """
+    batch, state, door = batches[0], states[0], doors[0]
     for i in range(first, last):
-        if len(fills) - batch.n_fills < room or len(orders) - batch.n_orders < room:
+        if _is_short(batch, rows, fills, orders, room):
             return i
         inp = inputs[i]
         if inp.bad == OK and inp.has_book == 1:
             copy_book(books[i], cells[inp.cell].market.staged)
         step_input(
-            batch, state, cells, rules, decision, x, model, paper, markets, inp, trades, departures,
-            rows, fills, orders,
+            batch, state, cells, rules, door, model, markets, table, inp, trades, departures, rows, fills,
+            orders,
         )  # fmt: skip
     return last
 
 
 @kernel
-def apply_report(
-    batch: BatchState, state: EngineState, cells: list[Cell], paper: Paper, i: int, fills: list[FillRow]
+def run_columns(
+    batches: list[BatchState],
+    states: list[EngineState],
+    cells: list[Cell],
+    rules: list[Rules],
+    doors: list[Door],
+    model: Callable[[ModelInput, Memory, Proposed], None],
+    markets: list[PaperMarket],
+    table: list[list[int]],
+    times: list[EventTime],
+    feeds: list[MarketFeed],
+    feed_of: list[int],
+    feed_latencies: list[Latency],
+    seed: int,
+    wall_ns: int,
+    market: list[int],
+    ts_ns: list[int],
+    received_ns: list[int],
+    seq: list[int],
+    bid: list[float],
+    ask: list[float],
+    mid: list[float],
+    bid_size: list[float],
+    ask_size: list[float],
+    bid_depth: list[float],
+    ask_depth: list[float],
+    depth: list[float],
+    trade_price: list[float],
+    trade_size: list[float],
+    trade_side: list[int],
+    first: int,
+    last: int,
+    rows: list[DecisionRow],
+    fills: list[FillRow],
+    orders: list[OrderRow],
+    room: int,
+    row_of: list[MarketRow],
+    trades: list[TradeRow],
+    departures: list[DepartureRow],
+) -> tuple[int, int]:
+    """Take rows `first` to `last` of columns through the system, due timers before each.
+
+    Returns:
+        How far it came, and why it came back: NEEDS_MARKET, NEEDS_ROOM or DONE.
+    """
+    batch, state, door, time, row = batches[0], states[0], doors[0], times[0], row_of[0]
+    latency = feed_latencies[0]
+    for i in range(first, last):
+        inp = door.inp
+        if door.pending == 0:
+            load_row(
+                row, i, ts_ns, received_ns, seq, bid, ask, mid, bid_size, ask_size, bid_depth, ask_depth,
+                depth, trade_price, trade_size, trade_side,
+            )  # fmt: skip
+            feed = feeds[feed_of[market[i] if len(market) > 1 else market[0]]]
+            door.known = state.n_cells
+            if feed.seen == 0:
+                if feed.cell == NEW and read_row(feed.parts, row) < 0:
+                    return i, NEEDS_MARKET
+                if feed.cell >= 0:
+                    door.known -= 1  # this is its first row: timers that are due before it are not its own
+            delay = 0
+            if latency.median_ns > 0 and row.received_ns < 0:
+                stamp = venue_time(row, feed)
+                if stamp >= 0:
+                    delay = delay_ns(latency, seed, 0, stamp)
+            cell = cells[feed.cell if feed.cell >= 0 else -1]
+            admit_row(
+                feed, cell.market.book, cell.market.staged, time, row, delay, wall_ns, trades, 0, inp
+            )
+            door.pending = 1
+            door.timer_at = 0
+            door.timers_left = MAX_TIMERS_IN_GAP
+        through = _run_timers(
+            batch, state, cells, rules, door, model, markets, table, trades, departures, rows, fills, orders,
+            room,
+        )  # fmt: skip
+        if through == 0 or _is_short(batch, rows, fills, orders, room):
+            return i, NEEDS_ROOM
+        door.pending = 0
+        step_input(
+            batch, state, cells, rules, door, model, markets, table, inp, trades, departures, rows, fills,
+            orders,
+        )  # fmt: skip
+    return last, DONE
+
+
+@kernel
+def _is_short(
+    batch: BatchState,
+    rows: list[DecisionRow],
+    fills: list[FillRow],
+    orders: list[OrderRow],
+    room: int,
+) -> bool:
+    """Tell whether the rows of a step might find no place."""
+    if len(rows) == batch.n_rows:
+        return True
+    return len(fills) - batch.n_fills < room or len(orders) - batch.n_orders < room
+
+
+@kernel
+def _run_timers(
+    batch: BatchState,
+    state: EngineState,
+    cells: list[Cell],
+    rules: list[Rules],
+    door: Door,
+    model: Callable[[ModelInput, Memory, Proposed], None],
+    markets: list[PaperMarket],
+    table: list[list[int]],
+    trades: list[TradeRow],
+    departures: list[DepartureRow],
+    rows: list[DecisionRow],
+    fills: list[FillRow],
+    orders: list[OrderRow],
+    room: int,
+) -> int:
+    """Step once for each known market at each multiple of the interval up to now; 0 = rows have no room."""
+    now_ns = door.inp.now_ns
+    if batch.timer_ns == 0 or now_ns == 0:
+        return 1
+    if door.known == 0 or batch.next_timer_ns == 0:
+        batch.next_timer_ns = now_ns - now_ns % batch.timer_ns + batch.timer_ns
+        return 1
+    timer = door.timer
+    while batch.next_timer_ns <= now_ns:
+        if door.timer_at == 0:
+            door.timers_left -= 1
+            if door.timers_left == 0:
+                batch.next_timer_ns = now_ns - now_ns % batch.timer_ns
+        while door.timer_at < door.known:
+            if _is_short(batch, rows, fills, orders, room):
+                return 0
+            timer.kind = TIMER
+            timer.cell = door.timer_at
+            timer.now_ns = batch.next_timer_ns
+            timer.ts_ns = batch.next_timer_ns
+            door.timer_at += 1
+            timer.asks_after = int(door.timer_at == door.known)
+            step_input(
+                batch, state, cells, rules, door, model, markets, table, timer, trades, departures, rows,
+                fills, orders,
+            )  # fmt: skip
+        door.timer_at = 0
+        batch.next_timer_ns += batch.timer_ns
+    return 1
+
+
+@kernel
+def _apply_report(
+    batch: BatchState,
+    state: EngineState,
+    cells: list[Cell],
+    rules: list[Rules],
+    report: Report,
+    fills: list[FillRow],
 ) -> int:
     """Take one report of the paper venue; 1 = our orders cannot explain it."""
-    report = paper.out[i]
     cell = cells[report.cell]
     order_step, order_leg = report.number >> LEG_BITS, report.number & LEG_MASK
     slot = slot_of(cell.orders, order_step, order_leg)
-    if report.kind != FILL_REPORT:
+    if report.kind == NOTE:
+        ops_cooldown_ns = int(rules[-1].limits[_OPS_COOLDOWN]) * NS_PER_MS
+        take_failure(state, 0, ops_cooldown_ns, state.now_ns)
         if slot >= 0:
-            take_status(cell.orders, slot, report.status, state.now_ns)
+            fail_cancel(cell.orders, slot)
         return 0
+    if report.kind == UPDATE:
+        if slot >= 0:
+            take_status(cell.orders, slot, _STATUSES[report.status], state.now_ns)
+        if report.status == IS_REJECTED:
+            if batch.rejections[report.reason] == 0:
+                batch.first_rejection[report.reason] = state.step
+            batch.rejections[report.reason] += 1
+        return 0
+    role = MAKER if report.maker == 1 else TAKER
     wrong = take_fill(
-        state, cell, slot, report.side, report.lots, report.price, report.fee, report.role, state.now_ns
+        state, cell, slot, report.side, report.lots, report.price, report.fee, role, state.now_ns
     )
     row = fills[batch.n_fills]
     batch.n_fills += 1
     row.step, row.now_ns, row.ts_ns, row.cell = state.step, state.now_ns, report.ts_ns, report.cell
-    row.order_step, row.order_leg, row.side, row.liquidity = order_step, order_leg, report.side, report.role
+    row.order_step, row.order_leg, row.side, row.liquidity = order_step, order_leg, report.side, role
     row.price, row.fee = report.price, report.fee
     row.size = price_of(report.lots, cell.market.lot_num, cell.market.lot_den)
     return wrong
@@ -171,24 +421,24 @@ def _send(
     i: int,
     paper: Paper,
     markets: list[PaperMarket],
+    table: list[list[int]],
     orders: list[OrderRow],
 ) -> None:
     """Hand one message to the paper venue, and write its row."""
     m = decision.messages[i]
     market = cells[m.cell].market
-    number = m.step << LEG_BITS | m.leg
+    number, old = m.step << LEG_BITS | m.leg, m.old_step << LEG_BITS | m.old_leg
     if m.op == CANCEL:
-        cancel_order(paper, markets, m.cell, number)
+        cancel(paper, markets, table, m.cell, number)
     elif m.op == REPLACE:
-        old = m.old_step << LEG_BITS | m.old_leg
-        replace_order(
-            paper, markets, m.cell, old, number, m.side, m.price_ticks, m.takes, m.lots, m.tif, m.post_only,
-            m.reduce_only,
+        replace(
+            paper, markets, table, m.cell, old, number, m.side, m.price_ticks, m.takes, m.lots, m.tif,
+            m.post_only, m.reduce_only,
         )  # fmt: skip
     else:
-        submit_order(
-            paper, markets, m.cell, number, m.side, m.price_ticks, m.takes, m.lots, m.tif, m.post_only,
-            m.reduce_only,
+        submit(
+            paper, markets, table, m.cell, number, m.side, m.price_ticks, m.takes, m.lots, m.tif,
+            m.post_only, m.reduce_only,
         )  # fmt: skip
     row = orders[batch.n_orders]
     batch.n_orders += 1
@@ -196,18 +446,18 @@ def _send(
     row.order_step, row.order_leg, row.old_step, row.old_leg = m.step, m.leg, -1, -1
     if m.op == REPLACE:
         row.old_step, row.old_leg = m.old_step, m.old_leg
-    row.side, row.tif, row.post_only, row.reduce_only = m.side, m.tif, m.post_only, m.reduce_only
-    row.level = m.level
-    row.price = NAN
-    row.size = NAN
+    row.side, row.tif, row.post_only, row.reduce_only = 0, 0, 0, 0
+    row.level, row.price, row.size = 0, NAN, NAN
     if m.op != CANCEL:
+        row.side, row.tif, row.post_only, row.reduce_only = m.side, m.tif, m.post_only, m.reduce_only
+        row.level = m.level
         row.size = price_of(m.lots, market.lot_num, market.lot_den)
         if m.takes == 0:
             row.price = price_of(m.price_ticks, market.tick_num, market.tick_den)
 
 
 @kernel
-def ask_for_evidence(
+def _ask_for_evidence(
     batch: BatchState,
     state: EngineState,
     cells: list[Cell],
@@ -222,10 +472,80 @@ def ask_for_evidence(
         slots = cells[c].orders.slots
         for i in range(cells[c].orders.used):
             order = slots[i]
-            late = order.status == SENT or order.status == CANCELING
-            late = late and state.now_ns - order.created_ns > QUERY_INTERVAL_NS
+            waits = order.status == SENT or order.status == CANCELING
+            late = waits and state.now_ns - order.created_ns > QUERY_INTERVAL_NS
             if order.status == UNKNOWN or late:
-                query_order(paper, markets, c, order.step << LEG_BITS | order.leg)
+                query(paper, markets, c, order.step << LEG_BITS | order.leg)
+
+
+@kernel
+def _refuses_leg(decision: Decision, k: int, row: int) -> bool:
+    leg = decision.legs[k]
+    verdict = leg.verdicts[row - FIRST_LEG_ROW]
+    return leg.increasing == 1 and (verdict == BREACH or verdict == UNKNOWN_VERDICT)
+
+
+@kernel
+def _count_refusals(batch: BatchState, state: EngineState, decision: Decision) -> None:
+    """Count the refusals by row, those of legs once for each leg."""
+    judgement = decision.judgement
+    for i in range(judgement.n_refusing):
+        row = judgement.refusing[i]
+        if row < FIRST_LEG_ROW:
+            _count_refusal(batch, row, state.step << 12 | row)
+            continue
+        for k in range(decision.n_legs):
+            if _refuses_leg(decision, k, row):
+                _count_refusal(batch, row, state.step << 12 | (k + 1) << 6 | row)
+
+
+@kernel
+def _count_refusal(batch: BatchState, row: int, order: int) -> None:
+    if batch.refusals[row] == 0:
+        batch.first_refusal[row] = order
+    batch.refusals[row] += 1
+
+
+@kernel
+def _because(decision: Decision, inp: Input, why: int) -> int:
+    """Name the first reason of a decision; see the ranges above."""
+    verdict, judgement, proposed = decision.verdict, decision.judgement, decision.proposed
+    if verdict.mark != OK:
+        return verdict.mark
+    if verdict.hold != OK and judgement.action == HOLD:
+        return BAD_VALUE if verdict.hold == MODEL_ERROR else verdict.hold
+    if judgement.n_refusing > 0:
+        return _guard_reason(decision)
+    if inp.bad_field >= 0 and why == inp.bad and why != OK:
+        return BAD_FIELD + inp.bad_field
+    if why == MODEL_ERROR:
+        return BAD_PROPOSAL
+    if why != OK:
+        return why
+    return MODEL_REASON + proposed.reason if proposed.reason >= 0 else NO_REASON
+
+
+@kernel
+def _guard_reason(decision: Decision) -> int:
+    """Name the reason of the first refusal that asks for the action that was taken, else of the first."""
+    judgement = decision.judgement
+    row = judgement.refusing[0]
+    for i in range(judgement.n_refusing):
+        asker = judgement.refusing[i]
+        asks_for = SEVERITY[asker] if judgement.verdicts[asker] == BREACH else HOLD
+        if asks_for == judgement.action:
+            row = asker
+            break
+    verdict, presence = judgement.verdicts[row], decision.context.presence[VALUE_SLOT[row]]
+    if row >= FIRST_LEG_ROW:  # legs speak for their rows
+        for k in range(decision.n_legs):
+            if _refuses_leg(decision, k, row):
+                verdict = decision.legs[k].verdicts[row - FIRST_LEG_ROW]
+                presence = decision.legs[k].presence[row - FIRST_LEG_ROW]
+                break
+    if verdict != UNKNOWN_VERDICT:
+        return GUARD_REASON + 4 * row
+    return GUARD_REASON + 4 * row + (1 if presence == 0 else 2)
 
 
 @kernel
@@ -245,6 +565,7 @@ def _write_row(
     row.proposed, row.action = decision.proposed.action, verdict.action
     row.reason = decision.proposed.reason
     row.confidence = decision.proposed.confidence
+    row.because = _because(decision, inp, why)
     row.why = why
     if verdict.mark != OK:
         row.why = verdict.mark

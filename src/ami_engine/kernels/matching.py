@@ -46,7 +46,7 @@ unknown. The exact conditions, each implemented once:
 
 import math
 
-from ami_engine.kernels.queue import QueueModel, queue_after
+from ami_engine.kernels.queue import CONSERVATIVE, queue_after
 from ami_engine.kernels.venue import (
     ANY_PRICE,
     BUY,
@@ -56,6 +56,7 @@ from ami_engine.kernels.venue import (
     FILLED,
     FOK,
     GTC,
+    MAX_LOTS,
     MAX_VENUE_ORDERS,
     NAN,
     SELL,
@@ -66,9 +67,7 @@ from ami_engine.kernels.venue import (
     displayed_at,
 )
 from decision_schema.instruments import price_of
-
-EXACT = QueueModel()
-"""Where each order is told no model is needed: only that what is ahead is displayed."""
+from decision_schema.kernel import kernel
 
 BOOK_FIRST_NS = 10_000_000
 """A trade that comes so long after the displayed size fell is what made it fall."""
@@ -77,6 +76,7 @@ BOOK_FIRST_NS = 10_000_000
 ACCEPTED, NO_BOOK, WOULD_TAKE, NOTHING_TO_REDUCE, NO_SHORT, NO_SLOT, NOT_WORKING = 0, 1, 2, 3, 4, 5, 6
 
 
+@kernel
 def fee_of(venue: Venue, ticks: int, lots: int, maker: bool) -> float:
     """Give the fee of a fill in quote currency, positive = paid (condition 19).
 
@@ -92,6 +92,7 @@ def fee_of(venue: Venue, ticks: int, lots: int, maker: bool) -> float:
 # ---------------------------------------------------------------- arrival
 
 
+@kernel
 def takeable_lots(venue: Venue, side: int, limit: int) -> float:
     """Give the whole lots that an arriving order could take within its limit; inf if unknown."""
     against = venue.asks if side == BUY else venue.bids
@@ -101,10 +102,11 @@ def takeable_lots(venue: Venue, side: int, limit: int) -> float:
             break
         if against.lots[i] != against.lots[i] or (not venue.partial_fills and against.lots[i] >= 1.0):
             return math.inf
-        total += float(math.floor(against.lots[i]))
+        total += against.lots[i] if against.lots[i] >= float(MAX_LOTS) else float(math.floor(against.lots[i]))
     return total
 
 
+@kernel
 def reducible_lots(venue: Venue, side: int, leaving: int) -> int:
     """Give the lots a new reduce-only order may have; `leaving` is the slot it replaces, or -1."""
     room = -side * venue.position
@@ -116,6 +118,7 @@ def reducible_lots(venue: Venue, side: int, leaving: int) -> int:
     return max(0, room)
 
 
+@kernel
 def refusal_of(
     venue: Venue, side: int, limit: int, lots: int, post_only: bool, reduce_only: bool, leaving: int
 ) -> int:
@@ -146,6 +149,7 @@ def refusal_of(
     return ACCEPTED
 
 
+@kernel
 def arrive(
     venue: Venue, side: int, limit: int, lots: int, time_in_force: int, post_only: bool, reduce_only: bool
 ) -> tuple[int, int]:
@@ -169,6 +173,7 @@ def arrive(
     return ACCEPTED, _place(venue, side, limit, lots, time_in_force, reduce_only)
 
 
+@kernel
 def _free_slot(venue: Venue) -> int:
     for slot in range(MAX_VENUE_ORDERS):
         if venue.orders[slot].state != WORKING:
@@ -176,6 +181,7 @@ def _free_slot(venue: Venue) -> int:
     return -1
 
 
+@kernel
 def _place(venue: Venue, side: int, limit: int, lots: int, time_in_force: int, reduce_only: bool) -> int:
     slot = _free_slot(venue)
     order = venue.orders[slot]
@@ -205,6 +211,7 @@ def _place(venue: Venue, side: int, limit: int, lots: int, time_in_force: int, r
     return slot
 
 
+@kernel
 def _rank(venue: Venue, own: VenueSide, slot: int) -> None:
     """Insert by price, behind the earlier arrivals of the same price."""
     order = venue.orders[slot]
@@ -216,6 +223,7 @@ def _rank(venue: Venue, own: VenueSide, slot: int) -> None:
     own.n_orders += 1
 
 
+@kernel
 def _end(venue: Venue, slot: int, state: int) -> None:
     order = venue.orders[slot]
     order.state = state
@@ -231,6 +239,7 @@ def _end(venue: Venue, slot: int, state: int) -> None:
 # ---------------------------------------------------------------- cancel and replace
 
 
+@kernel
 def cancel(venue: Venue, slot: int) -> bool:
     """Cancel a working order; False, and nothing happens, if it works no more."""
     if venue.orders[slot].state != WORKING:
@@ -239,6 +248,7 @@ def cancel(venue: Venue, slot: int) -> bool:
     return True
 
 
+@kernel
 def replace(
     venue: Venue,
     slot: int,
@@ -277,6 +287,7 @@ def replace(
 # ---------------------------------------------------------------- fills
 
 
+@kernel
 def on_trade(venue: Venue, aggressor: int, ticks: int, lots: float) -> None:
     """Let one public trade meet our resting orders (conditions 12 to 14).
 
@@ -316,6 +327,7 @@ def on_trade(venue: Venue, aggressor: int, ticks: int, lots: float) -> None:
     _end_reduce_only(venue)
 
 
+@kernel
 def on_departure(venue: Venue, side: int, ticks: int, lots: float, number: int, executed: bool) -> None:
     """Let an order of somebody else lose lots, in data that tell each order (condition 20).
 
@@ -338,7 +350,7 @@ def on_departure(venue: Venue, side: int, ticks: int, lots: float, number: int, 
             break
         if better_by == 0 and number <= order.number:
             if order.queue_ahead == order.queue_ahead:
-                order.queue_ahead = max(0.0, order.queue_ahead - lots)
+                order.queue_ahead = order.queue_ahead - lots if order.queue_ahead > lots else 0.0
         elif executed:
             order.queue_ahead = 0.0
             unused -= float(_fill(venue, slot, order.ticks, unused, True))
@@ -347,6 +359,7 @@ def on_departure(venue: Venue, side: int, ticks: int, lots: float, number: int, 
     _end_reduce_only(venue)
 
 
+@kernel
 def apply_book(venue: Venue) -> None:
     """Let the book that was loaded meet our resting orders (conditions 10, 11 and 16)."""
     for own in (venue.bids, venue.asks):
@@ -363,11 +376,14 @@ def apply_book(venue: Venue) -> None:
     _end_reduce_only(venue)
 
 
+@kernel
 def _requeue(venue: Venue, order: VenueOrder, displayed: float) -> None:
     """Bring the queue ahead of an order to a new displayed size at its price."""
-    model = venue.queue if venue.by_order == 0 else EXACT
+    kind = venue.queue.kind if venue.by_order == 0 else CONSERVATIVE  # told of each order, none is needed
     before = order.queue_ahead
-    order.queue_ahead = queue_after(model, before, order.shown, order.traded, displayed)
+    order.queue_ahead = queue_after(
+        kind, venue.queue.power, order.share, before, order.shown, order.traded, displayed
+    )
     if before != before:
         order.number = venue.public_orders  # behind all that is displayed
     elif order.shown - order.traded - displayed > 0.0:
@@ -380,6 +396,7 @@ def _requeue(venue: Venue, order: VenueOrder, displayed: float) -> None:
     order.traded = 0.0
 
 
+@kernel
 def _count_trade(venue: Venue, order: VenueOrder, lots: float) -> None:
     """Count a trade at the price of an order; what the book has shown of it already was no cancellation."""
     shown = 0.0
@@ -392,6 +409,7 @@ def _count_trade(venue: Venue, order: VenueOrder, lots: float) -> None:
     order.traded += lots - shown
 
 
+@kernel
 def _match_levels(venue: Venue, slot: int, maker: bool) -> None:
     """Fill an order against the displayed levels it reaches: a taker at their prices, a maker at its own."""
     order = venue.orders[slot]
@@ -406,6 +424,7 @@ def _match_levels(venue: Venue, slot: int, maker: bool) -> None:
             against.taken = 1
 
 
+@kernel
 def _fill(venue: Venue, slot: int, ticks: int, available: float, maker: bool) -> int:
     """Fill an order with up to `available` lots (nan = any number); return how many."""
     order = venue.orders[slot]
@@ -434,6 +453,7 @@ def _fill(venue: Venue, slot: int, ticks: int, available: float, maker: bool) ->
     return lots
 
 
+@kernel
 def _end_reduce_only(venue: Venue) -> None:
     """Cancel working reduce-only orders that have no opposite position left."""
     for own in (venue.bids, venue.asks):

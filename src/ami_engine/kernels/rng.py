@@ -3,7 +3,8 @@
 Nothing is consumed and nothing is stored, so one more draw here never shifts another's luck
 there. `stream_key` hashes the first four words once; `draw` gives the n-th number under it. The
 arithmetic is that of 64-bit words with the overflow masked away; what a shift brings in from the
-left is masked too, so that plain integers, signed and unsigned machine words all give the same.
+left is masked too, so that plain integers and signed machine words give the same. A compiled word is
+signed: of numbers above 2^63 it has the same bits.
 
 Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014 (SplitMix64);
 Box, Muller, "A note on the generation of random normal deviates", 1958.
@@ -11,10 +12,12 @@ Box, Muller, "A note on the generation of random normal deviates", 1958.
 
 import math
 
+from decision_schema.kernel import kernel
+
 MASK64 = 0xFFFFFFFFFFFFFFFF
-_GAMMA = 0x9E3779B97F4A7C15
-_MIX_A = 0xBF58476D1CE4E5B9
-_MIX_B = 0x94D049BB133111EB
+_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)  # below 2^63: each fits a signed word
+_MIX_A = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_B = 0x94D049BB133111EB - (1 << 64)
 _LOW_32 = (1 << 32) - 1
 _LOW_33 = (1 << 33) - 1
 _LOW_34 = (1 << 34) - 1
@@ -33,6 +36,7 @@ LATENCY = 5
 QUEUE = 6
 
 
+@kernel
 def mix(z: int) -> int:
     """Scramble one 64-bit word, one to one.
 
@@ -44,6 +48,7 @@ def mix(z: int) -> int:
     return z ^ (z >> 31 & _LOW_33)
 
 
+@kernel
 def stream_key(seed: int, stream: int, market: int, key: int) -> int:
     """Hash the four words that name a sequence of draws into one.
 
@@ -64,6 +69,7 @@ def stream_key(seed: int, stream: int, market: int, key: int) -> int:
     return mix((word ^ key) + _GAMMA & MASK64)
 
 
+@kernel
 def draw(word: int, n: int) -> int:
     """Give the n-th 64-bit number under a stream key, n from 0.
 
@@ -73,6 +79,7 @@ def draw(word: int, n: int) -> int:
     return mix(word + (n + 1) * _GAMMA & MASK64)
 
 
+@kernel
 def draw_u64(seed: int, stream: int, market: int, key: int, n: int) -> int:
     """Give the n-th 64-bit number of (seed, stream, market, key).
 
@@ -82,6 +89,7 @@ def draw_u64(seed: int, stream: int, market: int, key: int, n: int) -> int:
     return draw(stream_key(seed, stream, market, key), n)
 
 
+@kernel
 def uniform(word: int, n: int) -> float:
     """Give the n-th number in [0, 1), with 53 random bits.
 
@@ -91,6 +99,7 @@ def uniform(word: int, n: int) -> float:
     return float(draw(word, n) >> 11 & _LOW_53) / _TWO_53
 
 
+@kernel
 def bernoulli(word: int, n: int, p: float) -> bool:
     """Say whether the n-th toss of a coin that wins with probability `p` wins.
 
@@ -100,6 +109,7 @@ def bernoulli(word: int, n: int, p: float) -> bool:
     return uniform(word, n) < p
 
 
+@kernel
 def normal(word: int, n: int) -> float:
     """Give the n-th standard normal number, by Box and Muller on the halves of one draw.
 
@@ -114,6 +124,7 @@ def normal(word: int, n: int) -> float:
     return math.sqrt(-2.0 * math.log(radius)) * math.cos(_TWO_PI * angle)
 
 
+@kernel
 def geometric_of(u: float, mean: float) -> int:
     """Turn a uniform number in [0, 1) into a whole number >= 1 with the given mean.
 
@@ -127,6 +138,7 @@ def geometric_of(u: float, mean: float) -> int:
     return 1 + int(math.log(1.0 - u) / math.log(1.0 - 1.0 / mean))
 
 
+@kernel
 def geometric(word: int, n: int, mean: float) -> int:
     """Give the n-th whole number >= 1 with the given mean, geometrically distributed.
 

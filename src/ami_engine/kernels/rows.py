@@ -16,6 +16,7 @@ class DecisionRow:
         proposed: The model's action, by severity number; `action` the final one.
         why: Reason code for which the model was not asked, or a latch or the plan decided; 0 = none.
         reason: Which of the model's own reasons; -1 = none.
+        because: The first reason of the decision, coded as batch.py says.
         refusing: Bit i = row i of the guard table refuses.
         flags: Bit 0 = a buy was clamped, bit 1 = a sell was.
         open_buy_lots: What working buys may still fill.
@@ -30,6 +31,7 @@ class DecisionRow:
     action: int = 0
     why: int = 0
     reason: int = -1
+    because: int = -1
     kept: int = 0
     refusing: int = 0
     flags: int = 0

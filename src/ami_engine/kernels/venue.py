@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ami_engine.kernels.queue import QueueModel
 from decision_schema.events import MAX_LEVELS
 from decision_schema.instruments import GRID_TOLERANCE, Instrument, ceil_steps, floor_steps, steps_of
+from decision_schema.kernel import kernel
 
 NAN = math.nan
 MAX_VENUE_ORDERS = 64
@@ -36,7 +37,7 @@ class VenueOrder:
     when last seen (nan = not displayed), ``traded`` what has traded there since, as far as no fall
     of the display before it explains it: ``fell`` is how far that has fallen since ``fell_ns``, and
     ``cleared`` what it took off the queue. Orders of others with a number up to ``number`` were there
-    before us.
+    before us. ``share`` is what a queue function of the user's said of cancellations; nan = nothing.
     """
 
     state: int = FREE
@@ -52,6 +53,7 @@ class VenueOrder:
     cleared: float = 0.0
     number: int = 0
     reduce_only: bool = False
+    share: float = NAN
 
 
 @dataclass(slots=True)
@@ -76,7 +78,7 @@ class VenueSide:
     """One side: the displayed levels, best first, and the slots of our working orders by rank.
 
     ``shown`` is what a level displays, ``lots`` what is left of it for us; ``taken`` = 1 where they
-    may differ.
+    may differ. ``was_…`` is where `load_side` keeps the levels before.
     """
 
     n_levels: int = 0
@@ -86,6 +88,9 @@ class VenueSide:
     taken: int = 0
     n_orders: int = 0
     ranked: list[int] = field(default_factory=lambda: [0] * MAX_VENUE_ORDERS)
+    was_ticks: list[int] = field(default_factory=lambda: [0] * MAX_LEVELS)
+    was_shown: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
+    was_lots: list[float] = field(default_factory=lambda: [NAN] * MAX_LEVELS)
 
 
 @dataclass(slots=True)
@@ -145,6 +150,7 @@ def venue_for(
     )
 
 
+@kernel
 def market_lots(size: float, lot_num: int, lot_den: int) -> float:
     """Give a size of the market in lots; within tolerance of a whole number it is that number.
 
@@ -158,6 +164,7 @@ def market_lots(size: float, lot_num: int, lot_den: int) -> float:
     return nearest if abs(lots - nearest) <= GRID_TOLERANCE else lots
 
 
+@kernel
 def aggressor_by_quote(price: float, mid: float) -> int:
     """Say who took, by the quote test: BUY above the mid before the trade, SELL below, else 0.
 
@@ -173,6 +180,22 @@ def aggressor_by_quote(price: float, mid: float) -> int:
     return 0
 
 
+@kernel
+def level_ticks(price: float, side: int, tick_num: int, tick_den: int) -> int:
+    """Give a displayed price in ticks; off the grid, bids go down, asks up; at most MAX_LOTS of them.
+
+    >>> level_ticks(0.4955, BUY, 1, 100), level_ticks(0.4955, SELL, 1, 100)
+    (49, 50)
+    """
+    steps = steps_of(price, tick_num, tick_den)
+    if not abs(steps) < float(MAX_LOTS):
+        return MAX_LOTS if steps > 0.0 else -MAX_LOTS
+    if side == BUY:
+        return floor_steps(price, tick_num, tick_den)
+    return ceil_steps(price, tick_num, tick_den)
+
+
+@kernel
 def trade_ticks(price: float, aggressor: int, tick_num: int, tick_den: int) -> int:
     """Give a traded price in ticks; off the grid, towards the side that was not taken.
 
@@ -181,20 +204,23 @@ def trade_ticks(price: float, aggressor: int, tick_num: int, tick_den: int) -> i
     >>> trade_ticks(0.4955, SELL, 1, 100), trade_ticks(0.4955, BUY, 1, 100)
     (50, 49)
     """
-    if aggressor == SELL:
-        return ceil_steps(price, tick_num, tick_den)
-    return floor_steps(price, tick_num, tick_den)
+    return level_ticks(price, aggressor, tick_num, tick_den)
 
 
+@kernel
 def nearest_ticks(price: float, tick_num: int, tick_den: int) -> int:
     """Give the nearest whole tick of a price that others have an order at.
 
     >>> nearest_ticks(0.57, 1, 100)
     57
     """
-    return math.floor(steps_of(price, tick_num, tick_den) + 0.5)
+    steps = steps_of(price, tick_num, tick_den) + 0.5
+    if not abs(steps) < float(MAX_LOTS):
+        return MAX_LOTS if steps > 0.0 else -MAX_LOTS
+    return math.floor(steps)
 
 
+@kernel
 def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: list[float]) -> None:
     """Replace the displayed levels of a side; bids off the grid go down, asks up.
 
@@ -202,17 +228,16 @@ def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: l
     after the sides that the market showed anew.
     """
     levels = venue.bids if side == BUY else venue.asks
-    ticks_before, shown_before, lots_before = levels.ticks, levels.shown, levels.lots
     n_before = 0
     if levels.taken == 1:
         n_before = levels.n_levels
-        ticks_before, shown_before, lots_before = ticks_before[:], shown_before[:], lots_before[:]
+        for i in range(n_before):
+            levels.was_ticks[i] = levels.ticks[i]
+            levels.was_shown[i] = levels.shown[i]
+            levels.was_lots[i] = levels.lots[i]
     n = 0
     for i in range(count):
-        if side == BUY:
-            ticks = floor_steps(prices[i], venue.tick_num, venue.tick_den)
-        else:
-            ticks = ceil_steps(prices[i], venue.tick_num, venue.tick_den)
+        ticks = level_ticks(prices[i], side, venue.tick_num, venue.tick_den)
         lots = market_lots(sizes[i], venue.lot_num, venue.lot_den)
         if n > 0 and levels.ticks[n - 1] == ticks:
             levels.shown[n - 1] += lots
@@ -225,14 +250,15 @@ def load_side(venue: Venue, side: int, count: int, prices: list[float], sizes: l
     k = 0
     for i in range(n):
         levels.lots[i] = levels.shown[i]
-        while k < n_before and side * (ticks_before[k] - levels.ticks[i]) > 0:
+        while k < n_before and side * (levels.was_ticks[k] - levels.ticks[i]) > 0:
             k += 1
-        if k < n_before and ticks_before[k] == levels.ticks[i] and shown_before[k] == levels.shown[i]:
-            levels.lots[i] = lots_before[k]
-            if lots_before[k] != shown_before[k]:
+        if k < n_before and levels.was_ticks[k] == levels.ticks[i] and levels.was_shown[k] == levels.shown[i]:
+            levels.lots[i] = levels.was_lots[k]
+            if levels.was_lots[k] != levels.was_shown[k]:
                 levels.taken = 1
 
 
+@kernel
 def displayed_at(levels: VenueSide, side: int, ticks: int) -> float:
     """Give the lots displayed at a price: 0 ahead of or between the levels, nan beyond the last.
 

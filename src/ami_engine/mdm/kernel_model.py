@@ -125,7 +125,7 @@ class KernelModel:
     def words(self, reason: int, detail: float) -> list[str]:
         """Give the reasons of a proposal as texts."""
         words = [self.reasons[reason]] if 0 <= reason < len(self.reasons) else []
-        if self.detail and detail == detail:
+        if words and self.detail and detail == detail:
             words.append(self.detail.format(detail))
         return words
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from ami_engine.kernels.latency import ENTRY, MAX_SIGMA, RESPONSE, Latency
+from ami_engine.kernels.latency import AT, ENTRY, MAX_SIGMA, RESPONSE, Latency, no_table
 from ami_engine.kernels.queue import CONSERVATIVE, GIVEN, LOG, POWER, QueueModel
+from ami_engine.kernels.venue import Venue, displayed_at
 from decision_schema.errors import ConfigError
 from decision_schema.units import NS_PER_MS
 
@@ -34,7 +35,7 @@ def read_queue_model(queue: str | Callable[[float, float], float], power: float)
     if callable(queue):
         for front, back in _PROBES:
             _try_share(queue, front, back)
-        return QueueModel(GIVEN, share=queue)
+        return QueueModel(GIVEN)
     if queue not in QUEUE_MODELS:
         near = difflib.get_close_matches(str(queue), QUEUE_MODELS, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else "give conservative, power or log, or a function"
@@ -77,8 +78,24 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def read_latency_table(path: Path) -> tuple[Latency, Latency]:
-    """Read measured latencies, entry and response, from a CSV file.
+def ask_shares(venue: Venue, share: Callable[[float, float], float]) -> None:
+    """Ask a user's queue function, for each resting order, what `matching.apply_book` will need of it.
+
+    Called once the sides are loaded; it answers the share of cancelled lots that stood behind us, of the
+    lots before us and behind us.
+    """
+    if venue.by_order == 1:
+        return
+    for own in (venue.bids, venue.asks):
+        for slot in own.ranked[: own.n_orders]:
+            order = venue.orders[slot]
+            front, before = order.queue_ahead, order.shown - order.traded
+            if front > 0.0 and before > front and before > displayed_at(own, order.side, order.ticks):
+                order.share = share(front, before - front)
+
+
+def read_latency_table(path: Path) -> list[list[int]]:
+    """Read measured latencies from a CSV file: rows of times, entry and response, for `latency.way_ns`.
 
     Its columns are ``ts_ns`` (when the message was sent, ascending), ``entry_ns`` and ``response_ns``;
     others are ignored.
@@ -86,7 +103,7 @@ def read_latency_table(path: Path) -> tuple[Latency, Latency]:
     Raises:
         ConfigError: The file cannot be read, lacks a column, or a row makes no sense.
     """
-    entry, response = Latency(ENTRY), Latency(RESPONSE)
+    table = no_table()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -97,19 +114,18 @@ def read_latency_table(path: Path) -> tuple[Latency, Latency]:
                 at_ns, entry_ns, response_ns = (
                     _whole(path, rows.line_num, name, row[name]) for name in TABLE_COLUMNS
                 )
-                if entry.at_ns and at_ns <= entry.at_ns[-1]:
+                if table[AT] and at_ns <= table[AT][-1]:
                     raise ConfigError(
                         f"latency table {path}, line {rows.line_num}: ts_ns is {at_ns}: give it ascending"
                     )
-                entry.at_ns.append(at_ns)
-                entry.delays_ns.append(_delay(path, rows.line_num, "entry_ns", entry_ns))
-                response.at_ns.append(at_ns)
-                response.delays_ns.append(_delay(path, rows.line_num, "response_ns", response_ns))
+                table[AT].append(at_ns)
+                table[1 + ENTRY].append(_delay(path, rows.line_num, "entry_ns", entry_ns))
+                table[1 + RESPONSE].append(_delay(path, rows.line_num, "response_ns", response_ns))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"latency table {path} cannot be read: {error}") from None
-    if not entry.at_ns:
+    if not table[AT]:
         raise ConfigError(f"latency table {path} has no rows")
-    return entry, response
+    return table
 
 
 def _whole(path: Path, line: int, name: str, text: str | None) -> int:

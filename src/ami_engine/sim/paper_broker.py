@@ -1,117 +1,54 @@
 """A broker that fills against what a source shows, or in the book of a simulated market.
 
 It carries orders to a venue and brings back what became of them, each after its latency. The
-conditions of a fill stand in docs/fills.md, one by one.
+conditions of a fill stand in docs/fills.md, one by one. The work is done by `kernels.paper`, in
+numbers; here are the texts: ids of orders, names of markets, reports in words.
 """
 
-import zlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 
-from ami_engine.kernels import matching
-from ami_engine.kernels.latency import ENTRY, RESPONSE, delay_ns, is_none
+from ami_engine.kernels.latency import ENTRY, RESPONSE, no_table
+from ami_engine.kernels.orders import CANCEL, REPLACE, SUBMIT
+from ami_engine.kernels.paper import (
+    IS_NOT_FOUND,
+    IS_REJECTED,
+    MAX_ENDS,
+    NOBODY,
+    NOTHING,
+    Paper,
+    PaperMarket,
+    Report,
+    begin_event,
+    can_cancel,
+    count_due,
+    find_placed,
+    know_replaced,
+    meet_book,
+    meet_event,
+    next_report,
+    put_answer,
+    say_standing,
+    write_request,
+)
 from ami_engine.kernels.queue import QueueModel
-from ami_engine.kernels.venue import FILL, MAX_VENUE_ORDERS
 from ami_engine.ports import Broker, OrderTerms, OrderVenue, RunContext
-from ami_engine.sim.fill_settings import read_latency, read_latency_table, read_queue_model
-from ami_engine.sim.order_terms import Grid, grid_of, read_terms
+from ami_engine.sim.fill_settings import ask_shares, read_latency, read_latency_table, read_queue_model
+from ami_engine.sim.order_terms import grid_of, read_terms
+from ami_engine.sim.paper_market import Door, market_for
+from ami_engine.sim.paper_texts import report_of, update_of
 from ami_engine.sim.recorded_venue import RecordedVenue
 from decision_schema.errors import ConfigError
 from decision_schema.events import Event, Fill, Order, OrderStatus, OrderUpdate
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument
-from decision_schema.units import NS_PER_MS, NS_PER_SECOND, DurationNs, Lots, UnixMs, UnixNs
+from decision_schema.units import NS_PER_MS, UnixMs, UnixNs
 
 MAX_ENDED = 65_536
 """Ended orders whose last state is remembered."""
-MAX_LAG_NS = 60 * NS_PER_SECOND
-"""An event that seems older was stamped by a clock that is wrong."""
-
-_REFUSALS = {
-    matching.NO_BOOK: "no_book",
-    matching.WOULD_TAKE: "post_only_would_take",
-    matching.NOTHING_TO_REDUCE: "nothing_to_reduce",
-    matching.NO_SHORT: "no_short",
-    matching.NO_SLOT: "too_many_orders",
-    matching.NOT_WORKING: "not_working",
-}
-
-
-class _Request(NamedTuple):
-    """A message of ours on its way to the venue.
-
-    Args:
-        op: What is asked for.
-        due_ns: When it arrives, by the venue's clock.
-        order_id: The order to cancel or to replace, else the new one.
-        order: The new order.
-        terms: The same on the grid.
-        known_lots: What we knew to be filled of the order to replace.
-    """
-
-    op: Literal["submit", "replace", "cancel"]
-    due_ns: UnixNs
-    order_id: str
-    order: Order | None = None
-    terms: OrderTerms | None = None
-    known_lots: Lots = 0
-
-
-@dataclass(slots=True)
-class _Market:
-    """One market: its venue, what is on its way there, and whose order stands in which slot.
-
-    ``lag_ns`` is how late its last event came to us, ``heard_ns`` when its last answer will.
-    """
-
-    instrument: Instrument
-    grid: Grid
-    venue: OrderVenue
-    number: int
-    lag_ns: DurationNs = 0
-    requests: deque[_Request] = field(default_factory=deque)
-    last_due_ns: UnixNs = 0
-    heard_ns: UnixNs = 0
-    placed: list["_Placed | None"] = field(default_factory=lambda: [None] * MAX_VENUE_ORDERS)
-    position: Lots = 0
-
-
-@dataclass(slots=True)
-class _Placed:
-    """An order that the venue took; ``told_lots`` is what we have heard to be filled of it."""
-
-    order: Order
-    lots: Lots
-    market: _Market
-    slot: int = -1
-    fills: int = 0
-    filled_lots: Lots = 0
-    told_lots: Lots = 0
-    paid: float = 0.0  # sum of price x lots
-
-    def update(self, status: OrderStatus, ts_ns: UnixNs, reason: str = "") -> OrderUpdate:
-        """Say how the order stands."""
-        return OrderUpdate(
-            client_order_id=self.order.client_order_id,
-            status=status,
-            filled_size=self.market.grid.size(self.filled_lots),
-            avg_price=self.paid / self.filled_lots if self.filled_lots else None,
-            reason=reason,
-            ts_ns=ts_ns,
-        )
-
-
-class _Heard(NamedTuple):
-    """A report on its way to us; `placed` and `lots` where it tells of a fill."""
-
-    at_ns: UnixNs
-    report: Fill | OrderUpdate
-    placed: _Placed | None = None
-    lots: Lots = 0
 
 
 class PaperBroker(Broker):
@@ -147,13 +84,15 @@ class PaperBroker(Broker):
         latency_table: str | Path | None = None,
     ) -> None:
         self._queue: QueueModel = read_queue_model(queue, queue_power)
+        self._share = queue if callable(queue) else None
         self._partial_fills = partial_fills
         self._entry = read_latency("entry_latency_ms", ENTRY, entry_latency_ms, latency_sigma)
         self._response = read_latency("response_latency_ms", RESPONSE, response_latency_ms, latency_sigma)
+        self._table = no_table()
         if latency_table is not None:
             if entry_latency_ms or response_latency_ms or latency_sigma:
                 raise ConfigError("give a latency_table or latencies in ms, not both")
-            self._entry, self._response = read_latency_table(Path(latency_table))
+            self._table = read_latency_table(Path(latency_table))
         self._description = {
             "kind": "paper",
             "queue": queue if isinstance(queue, str) else f"{queue.__module__}:{queue.__qualname__}",
@@ -169,13 +108,17 @@ class PaperBroker(Broker):
 
     def _start(self, instruments: dict[str, Instrument], seed: int) -> None:
         self._instruments = instruments
-        self._seed = seed
-        self._markets: dict[str, _Market] = {}
-        self._sent: dict[str, _Request] = {}
-        self._working: dict[str, _Placed] = {}
-        self._ended: OrderedDict[str, tuple[UnixNs, OrderUpdate]] = OrderedDict()
-        self._reports: list[_Heard] = []
-        self._now_ns: UnixNs = 0
+        self._paper = self.paper_for(seed)
+        self._doors: dict[str, Door] = {}
+        self._markets: list[PaperMarket] = []
+        self._cells: list[Door] = []
+        self._numbers: dict[str, int] = {}
+        self._ids: dict[int, tuple[str, Door]] = {}
+        self._orders: dict[int, Order] = {}
+        self._next_number = 0
+        self._ends_read = 0
+        self._ended: OrderedDict[str, OrderUpdate] = OrderedDict()
+        self._report = Report()
         self._reactive = False
 
     def open(self, context: RunContext) -> None:
@@ -185,6 +128,28 @@ class PaperBroker(Broker):
             self._add_market(market_id, venue)
             self._reactive = True
 
+    # ------------------------------------------------------------ what a batch run takes
+
+    @property
+    def share(self) -> Callable[[float, float], float] | None:
+        """The user's queue function; with one, events cannot be met by compiled kernels."""
+        return self._share
+
+    @property
+    def table(self) -> list[list[int]]:
+        """Measured latencies, as `kernels.latency.way_ns` takes them."""
+        return self._table
+
+    def paper_for(self, seed: int) -> Paper:
+        """Make the numbers of a broker with these settings that has seen nothing."""
+        return Paper(seed=seed, entry=self._entry, response=self._response)
+
+    def market_for(self, instrument: Instrument, cell: int) -> PaperMarket:
+        """Make the numbers of a market with these settings that has not been shown."""
+        return market_for(instrument, cell, self._queue, partial_fills=self._partial_fills)
+
+    # ------------------------------------------------------------ Broker
+
     def describe(self) -> dict[str, Any]:
         """Say which fill and latency models are in use."""
         return {**self._description, "market": "reactive" if self._reactive else "recorded"}
@@ -193,40 +158,54 @@ class PaperBroker(Broker):
         """Let what is due arrive, then the trades of an event meet our orders, then its book."""
         if event.kind != "market":
             return
-        self._now_ns = now_ns
-        market = self._markets.get(event.market_id) or self._add_market(event.market_id)
-        happened_ns = now_ns if event.ts_ns is None else max(min(event.ts_ns, now_ns), now_ns - MAX_LAG_NS)
-        market.lag_ns = now_ns - happened_ns
-        if isinstance(market.venue, RecordedVenue):
-            market.venue.on_event(event, happened_ns)
+        door = self._doors.get(event.market_id) or self._add_market(event.market_id)
+        paper, market, record = self._paper, door.market, door.record
+        if record is None:
+            ts_ns = NOBODY if event.ts_ns is None else max(0, event.ts_ns)
+            door.advance(paper, self._table, begin_event(paper, market, now_ns, ts_ns) - 1)
         else:
-            self._advance(market, happened_ns - 1)
-        self._collect(market)
+            record.read(event, now_ns)
+            if meet_event(
+                paper,
+                self._markets,
+                self._table,
+                market.cell,
+                record.inp,
+                record.before,
+                record.after,
+                record.trades,
+                record.departures,
+            ):
+                if self._share is not None:
+                    ask_shares(market.venue, self._share)
+                meet_book(paper, market, self._table)
+            record.keep()
+        self._read_ends()
 
     def submit_order(self, order: Order) -> OrderUpdate:
         """Place one order: without latency it is live, filled, canceled or rejected on return, else sent."""
-        refusal, market, terms = self._check(order)
-        if refusal or market is None or terms is None:
+        refusal, door, terms = self._check(order)
+        if refusal or door is None or terms is None:
             return self._refuse(order, refusal)
-        request = _Request("submit", self._due_ns(market), order.client_order_id, order, terms)
-        return self._send(market, request) or self._answer(order.client_order_id, "sent")
+        return self._place(SUBMIT, door, order, terms, NOBODY)
 
     def cancel_order(self, client_order_id: str) -> OrderUpdate | None:
         """Cancel one order; one that is known to have ended is told as it ended.
 
         With latency the answer is None, and the confirmation follows, unless a fill comes first.
         """
-        placed = self._working.get(client_order_id)
-        if placed is not None:
-            market = placed.market
-        else:
-            sent = self._sent.get(client_order_id)
-            if sent is None or sent.order is None:
-                if self._is_unheard(client_order_id):
-                    return None
-                return self.query_order(client_order_id) or self._answer(client_order_id, "not_found")
-            market = self._markets[sent.order.market_id]
-        return self._send(market, _Request("cancel", self._due_ns(market), client_order_id))
+        number = self._numbers.get(client_order_id)
+        if number is None:
+            return self._ended.get(client_order_id) or self._answer(client_order_id, "not_found")
+        _, door = self._ids[number]
+        paper = self._paper
+        if can_cancel(paper, door.market, number):
+            write_request(paper, CANCEL, NOBODY, number, 1, 0, 0, 0, 0, 0)
+            door.send(paper, self._table)
+            self._read_ends()
+        if paper.answer.status == IS_NOT_FOUND:
+            return self._ended.get(client_order_id) or self._answer(client_order_id, "not_found")
+        return None if paper.answer.status == NOTHING else self._read_answer()
 
     def replace_order(self, client_order_id: str, order: Order) -> OrderUpdate:
         """Replace one order by another; where the new one is rejected, the old one works on.
@@ -235,252 +214,192 @@ class PaperBroker(Broker):
         fills while the message is under way is taken off it. The answer is about the new order; the
         old one is then known as canceled, `replaced`.
         """
-        refusal, market, terms = self._check(order)
+        refusal, door, terms = self._check(order)
         if refusal == "duplicate_client_order_id":
             return self._refuse(order, refusal)
-        old = self._working.get(client_order_id)
-        if old is None and not self._is_unheard(client_order_id):
+        old_number = self._numbers.get(client_order_id, NOBODY)
+        if old_number == NOBODY:
             return self._refuse(order, "not_working")
-        if old is not None and order.market_id != old.market.instrument.market_id:
+        _, old_door = self._ids[old_number]
+        self._paper.request.old_number = old_number
+        if not know_replaced(self._paper, old_door.market):
+            return self._refuse(order, "not_working")
+        is_other = order.market_id != old_door.instrument.market_id
+        if is_other and find_placed(old_door.market, old_number) >= 0:
             return self._refuse(order, "other_market")
-        if refusal or market is None or terms is None:
+        if refusal or door is None or terms is None:
             return self._refuse(order, refusal)
-        known_lots = old.told_lots if old is not None else 0
-        request = _Request("replace", self._due_ns(market), client_order_id, order, terms, known_lots)
-        return self._send(market, request) or self._answer(order.client_order_id, "sent")
+        return self._place(REPLACE, door, order, terms, old_number)
 
     def cancel_all(self, market_id: str | None = None) -> None:
         """Cancel every order of one market, or of all; `process_fills` tells each."""
-        for order_id, placed in list(self._working.items()):
-            if market_id is None or placed.order.market_id == market_id:
+        for _, door, slot in self._working():
+            order_id, _ = self._ids[door.market.placed[slot].number]
+            if market_id is None or door.instrument.market_id == market_id:
                 answer = self.cancel_order(order_id)
                 if answer is not None:
-                    self._reports.append(_Heard(self._now_ns, answer))
+                    put_answer(self._paper, self._paper.now_ns)
 
     def query_order(self, client_order_id: str) -> OrderUpdate | None:
         """Tell how an order stands or ended, as far as we have heard; None if the id is not known."""
-        if client_order_id in self._sent:
-            return self._answer(client_order_id, "sent")
-        placed = self._working.get(client_order_id)
-        if placed is not None:
-            return placed.update("live", self._now_ns)
-        if self._is_unheard(client_order_id):
-            return self._answer(client_order_id, "live")
-        return self._ended.get(client_order_id, (0, None))[1]
-
-    def _is_unheard(self, client_order_id: str) -> bool:
-        """Tell whether an order has ended and we have not heard of it yet."""
-        return self._ended.get(client_order_id, (0, None))[0] > self._now_ns
+        number = self._numbers.get(client_order_id)
+        if number is not None:
+            say_standing(self._paper, self._ids[number][1].market, number)
+            if self._paper.answer.status != IS_NOT_FOUND:
+                return self._read_answer()
+        return self._ended.get(client_order_id)
 
     def process_fills(self, now_ms: UnixMs) -> list[Fill | OrderUpdate]:
         """Return what we hear of our orders up to now, in order: fills, answers, other ends."""
-        self._now_ns = max(self._now_ns, now_ms * NS_PER_MS)
-        for market in self._markets.values():
-            if market.requests:
-                self._advance(market, self._now_ns - market.lag_ns - 1)
-        if not self._reports:
-            return []
-        now = [heard for heard in self._reports if heard.at_ns <= self._now_ns]
-        self._reports = [heard for heard in self._reports if heard.at_ns > self._now_ns]
-        now.sort(key=lambda heard: heard.at_ns)
-        for heard in now:
-            if heard.placed is not None:
-                heard.placed.told_lots += heard.lots
-        return [heard.report for heard in now]
+        paper = self._paper
+        paper.now_ns = max(paper.now_ns, now_ms * NS_PER_MS)
+        for door in self._doors.values():
+            if door.market.n_requests > 0:
+                door.advance(paper, self._table, paper.now_ns - door.market.lag_ns - 1)
+                self._read_ends()
+        reports: list[Fill | OrderUpdate] = []
+        for _ in range(count_due(paper)):
+            next_report(paper, self._markets, self._report)
+            reports.append(self._read(self._report))
+        return reports
 
     def get_state(self) -> dict[str, Any]:
         """Return positions and the orders that stand at the venue, by market and by order."""
         return {
-            "positions": {name: market.grid.size(market.position) for name, market in self._markets.items()},
-            "open_orders": [_open_order(placed) for placed in self._working.values()],
+            "positions": {name: door.grid.size(door.market.position) for name, door in self._doors.items()},
+            "open_orders": [self._open_order(door, slot) for _, door, slot in self._working()],
         }
 
-    # ------------------------------------------------------------ on the way
+    # ------------------------------------------------------------ texts and numbers
 
-    def _check(self, order: Order) -> tuple[str, _Market | None, OrderTerms | None]:
+    def _check(self, order: Order) -> tuple[str, Door | None, OrderTerms | None]:
         """Check what we can before an order is sent: its id, its market, its grid."""
-        if order.client_order_id in self._sent or self.query_order(order.client_order_id) is not None:
+        if order.client_order_id in self._numbers or order.client_order_id in self._ended:
             return "duplicate_client_order_id", None, None
-        market = self._markets.get(order.market_id)
-        if market is None:
+        door = self._doors.get(order.market_id)
+        if door is None:
             return "no_book", None, None
-        terms = read_terms(order, market.instrument, market.grid)
+        terms = read_terms(order, door.instrument, door.grid)
         if isinstance(terms, str):
-            return terms, market, None
-        return "", market, terms
+            return terms, door, None
+        return "", door, terms
 
-    def _due_ns(self, market: _Market) -> UnixNs:
-        """Say when a message sent now arrives: not before the one sent before it."""
-        delay = delay_ns(self._entry, self._seed, market.number, self._now_ns)
-        market.last_due_ns = max(market.last_due_ns, self._now_ns + delay)
-        return market.last_due_ns
+    def _place(self, op: int, door: Door, order: Order, terms: OrderTerms, old_number: int) -> OrderUpdate:
+        """Send a new order under the next number."""
+        number = self._next_number
+        self._next_number += 1
+        self._numbers[order.client_order_id] = number
+        self._ids[number] = (order.client_order_id, door)
+        self._orders[number] = order
+        side, limit, lots, tif, post_only, reduce_only = terms
+        write_request(
+            self._paper, op, number, old_number, side, limit, lots, tif, int(post_only), int(reduce_only)
+        )
+        door.send(self._paper, self._table)
+        update = self._read_answer()
+        self._read_ends()
+        if self._paper.answer.status == IS_REJECTED and order.client_order_id not in self._ended:
+            del self._orders[number]  # it was not sent
+            self._remember(update)
+        return update
 
-    def _send(self, market: _Market, request: _Request) -> OrderUpdate | None:
-        """Send a message; None = it is under way, the answer will be heard."""
-        at_once = not market.requests and request.due_ns <= self._now_ns - market.lag_ns
-        if at_once and is_none(self._response):
-            self._collect(market)
-            if request.op == "replace" and request.order_id in self._working:
-                request = request._replace(known_lots=self._working[request.order_id].filled_lots)
-            return self._carry_out(market, request, self._now_ns)
-        market.requests.append(request)
-        if request.order is not None:
-            self._sent[request.order.client_order_id] = request
-        self._advance(market, self._now_ns - market.lag_ns)
-        return None
-
-    def _advance(self, market: _Market, ts_ns: UnixNs) -> None:
-        """Let the messages arrive that are due by the venue's time."""
-        self._collect(market)
-        while market.requests and market.requests[0].due_ns <= ts_ns:
-            request = market.requests.popleft()
-            if request.order is not None:
-                del self._sent[request.order.client_order_id]
-            answer = self._carry_out(market, request, request.due_ns)
-            if answer is not None:
-                self._hear(market, request.due_ns, answer)
-
-    def _carry_out(self, market: _Market, request: _Request, ts_ns: UnixNs) -> OrderUpdate | None:
-        """Let one message arrive; the answer, None where there is nothing to say."""
-        if isinstance(market.venue, RecordedVenue):
-            market.venue.move_to(ts_ns)
-        if request.op == "cancel":
-            placed = self._working.get(request.order_id)
-            if placed is None or not market.venue.cancel(placed.slot):
-                return None
-            return self._finish(placed, "canceled", ts_ns)
-        order, terms = request.order, request.terms
-        if order is None or terms is None:
-            return None
-        if request.op == "submit":
-            answer, slot = market.venue.arrive(terms)
-            if answer != matching.ACCEPTED:
-                return self._reject(market, order, _REFUSALS[answer], ts_ns)
-            return self._take_place(order, terms.lots, market, slot, ts_ns)
-        old = self._working.get(request.order_id)
-        if old is None:
-            return self._reject(market, order, "not_working", ts_ns)
-        asked = terms.lots
-        terms = terms._replace(lots=asked - (old.filled_lots - request.known_lots))
-        if terms.lots <= 0:
-            market.venue.cancel(old.slot)
-            self._hear(market, ts_ns, self._finish(old, "canceled", ts_ns, "filled_meanwhile"))
-            return self._reject(market, order, "filled_meanwhile", ts_ns)
-        answer, slot = market.venue.replace(old.slot, terms)
-        if answer != matching.ACCEPTED:
-            return self._reject(market, order, _REFUSALS[answer], ts_ns)
-        self._finish(old, "canceled", ts_ns, "replaced")
-        return self._take_place(order, asked, market, slot, ts_ns)
-
-    def _hear(
-        self,
-        market: _Market,
-        ts_ns: UnixNs,
-        report: Fill | OrderUpdate,
-        placed: _Placed | None = None,
-        lots: Lots = 0,
-    ) -> None:
-        """Put a report on its way to us: it comes no sooner than the one before it."""
-        self._reports.append(_Heard(self._heard_ns(market, ts_ns), report, placed, lots))
-
-    def _heard_ns(self, market: _Market, ts_ns: UnixNs) -> UnixNs:
-        delay = delay_ns(self._response, self._seed, market.number, ts_ns)
-        market.heard_ns = max(market.heard_ns, ts_ns + delay)
-        return market.heard_ns
-
-    # ------------------------------------------------------------ at the venue
-
-    def _add_market(self, market_id: str, venue: OrderVenue | None = None) -> _Market:
+    def _add_market(self, market_id: str, venue: OrderVenue | None = None) -> Door:
         instrument = self._instruments.get(market_id)
         if instrument is None:
             instrument = msgspec.structs.replace(DEFAULT_INSTRUMENT, market_id=market_id)
-        if venue is None:
-            venue = RecordedVenue(instrument, self._queue, partial_fills=self._partial_fills)
-        market = _Market(instrument, grid_of(instrument), venue, zlib.crc32(market_id.encode()))
-        venue.attach(lambda ts_ns: self._advance(market, ts_ns - 1))  # what happens then comes first
-        self._markets[market_id] = market
-        return market
+        market = self.market_for(instrument, len(self._markets))
+        record = RecordedVenue(instrument) if venue is None else None
+        door = Door(instrument, grid_of(instrument), market, record, venue)
+        self._doors[market_id] = door
+        self._markets.append(market)
+        self._cells.append(door)
+        if venue is not None:
 
-    def _take_place(self, order: Order, lots: Lots, market: _Market, slot: int, ts_ns: UnixNs) -> OrderUpdate:
-        placed = _Placed(order, lots, market, slot)
-        market.placed[slot] = placed
-        self._working[order.client_order_id] = placed
-        self._collect(market)
-        if order.client_order_id in self._ended:
-            return self._ended[order.client_order_id][1]
-        if market.venue.is_working(slot):
-            return placed.update("live", ts_ns)
-        return self._finish(placed, "canceled", ts_ns, "not_filled_at_once")
+            def move_on(ts_ns: UnixNs) -> None:
+                """Let what was sent before arrive before what happens then."""
+                door.advance(self._paper, self._table, ts_ns - 1)
+                self._read_ends()
 
-    def _collect(self, market: _Market) -> None:
-        """Turn what the venue did into reports, in its order."""
-        for execution in market.venue.take_executions():
-            placed = market.placed[execution.slot]
-            if placed is None:
-                continue
-            ts_ns = execution.ts_ns
-            if execution.kind != FILL:
-                self._hear(market, ts_ns, self._finish(placed, "canceled", ts_ns, "nothing_to_reduce"))
-                continue
-            price = market.grid.price(execution.ticks)
-            placed.fills += 1
-            placed.filled_lots += execution.lots
-            placed.paid += price * execution.lots
-            order = placed.order
-            market.position += execution.lots if order.side == "buy" else -execution.lots
-            fill = Fill(
-                fill_id=f"{order.client_order_id}-{placed.fills}",
-                client_order_id=order.client_order_id,
-                market_id=order.market_id,
-                side=order.side,
-                price=price,
-                size=market.grid.size(execution.lots),
-                fee=execution.fee,
-                liquidity_side="maker" if execution.maker else "taker",
-                ts_ns=ts_ns,
-            )
-            self._hear(market, ts_ns, fill, placed, execution.lots)
-            if execution.open_lots == 0:
-                if placed.filled_lots >= placed.lots:
-                    self._finish(placed, "filled", ts_ns)
-                else:  # the venue had cut it down
-                    self._hear(market, ts_ns, self._finish(placed, "canceled", ts_ns, "reduced"))
+            venue.attach(move_on)
+        return door
 
-    def _finish(self, placed: _Placed, status: OrderStatus, ts_ns: UnixNs, reason: str = "") -> OrderUpdate:
-        del self._working[placed.order.client_order_id]
-        placed.market.placed[placed.slot] = None
-        return self._remember(self._heard_ns(placed.market, ts_ns), placed.update(status, ts_ns, reason))
+    def _working(self) -> list[tuple[int, Door, int]]:
+        """Give the orders that work, as they were placed: a running number, the market, the slot."""
+        found = [
+            (placed.nth, door, slot)
+            for door in self._cells
+            for slot, placed in enumerate(door.market.placed)
+            if placed.number != NOBODY
+        ]
+        return sorted(found, key=lambda item: item[0])
 
-    def _reject(self, market: _Market, order: Order, reason: str, ts_ns: UnixNs) -> OrderUpdate:
-        update = OrderUpdate(
-            client_order_id=order.client_order_id, status="rejected", reason=reason, ts_ns=ts_ns
+    def _open_order(self, door: Door, slot: int) -> dict[str, Any]:
+        placed, grid = door.market.placed[slot], door.grid
+        order, ahead = self._orders[placed.number], door.queue_ahead(slot)
+        return {
+            "client_order_id": order.client_order_id,
+            "market_id": order.market_id,
+            "side": order.side,
+            "price": order.price,
+            "open_size": grid.size(door.open_lots(slot)),
+            "filled_size": grid.size(placed.filled_lots),
+            "queue_ahead": ahead * grid.lot_num / grid.lot_den if ahead == ahead else None,
+        }
+
+    def _read(self, report: Report) -> Fill | OrderUpdate:
+        door = self._cells[report.cell]
+        return report_of(report, self._ids[report.number][0], door.instrument.market_id, door.grid)
+
+    def _read_answer(self) -> OrderUpdate:
+        answer = self._paper.answer
+        order_id, door = self._ids[answer.number]
+        return update_of(
+            order_id,
+            door.grid,
+            answer.status,
+            answer.reason,
+            answer.filled_lots,
+            answer.paid,
+            answer.ts_ns,
         )
-        return self._remember(self._heard_ns(market, ts_ns), update)
+
+    def _read_ends(self) -> None:
+        """Remember, in words, the orders that ended since the last call."""
+        ends = self._paper.ends
+        while self._ends_read < ends.count:
+            at = self._ends_read % MAX_ENDS
+            self._ends_read += 1
+            number = ends.number[at]
+            order_id, door = self._ids[number]
+            del self._orders[number]
+            self._remember(
+                update_of(
+                    order_id,
+                    door.grid,
+                    ends.status[at],
+                    ends.reason[at],
+                    ends.filled_lots[at],
+                    ends.paid[at],
+                    ends.ts_ns[at],
+                )
+            )
 
     def _refuse(self, order: Order, reason: str) -> OrderUpdate:
         """Refuse what need not be sent."""
         update = self._answer(order.client_order_id, "rejected", reason)
-        return update if reason == "duplicate_client_order_id" else self._remember(self._now_ns, update)
-
-    def _remember(self, heard_ns: UnixNs, update: OrderUpdate) -> OrderUpdate:
-        self._ended[update.client_order_id] = heard_ns, update
-        if len(self._ended) > MAX_ENDED:
-            self._ended.popitem(last=False)
+        if reason != "duplicate_client_order_id":
+            self._remember(update)
         return update
 
+    def _remember(self, update: OrderUpdate) -> None:
+        self._ended[update.client_order_id] = update
+        if len(self._ended) > MAX_ENDED:
+            order_id, _ = self._ended.popitem(last=False)
+            number = self._numbers.pop(order_id, None)
+            if number is not None:
+                del self._ids[number]
+
     def _answer(self, client_order_id: str, status: OrderStatus, reason: str = "") -> OrderUpdate:
-        return OrderUpdate(client_order_id=client_order_id, status=status, reason=reason, ts_ns=self._now_ns)
-
-
-def _open_order(placed: _Placed) -> dict[str, Any]:
-    order, market = placed.order, placed.market
-    ahead = market.venue.queue_ahead(placed.slot)
-    return {
-        "client_order_id": order.client_order_id,
-        "market_id": order.market_id,
-        "side": order.side,
-        "price": order.price,
-        "open_size": market.grid.size(market.venue.open_lots(placed.slot)),
-        "filled_size": market.grid.size(placed.filled_lots),
-        "queue_ahead": ahead * market.grid.lot_num / market.grid.lot_den if ahead == ahead else None,
-    }
+        return OrderUpdate(
+            client_order_id=client_order_id, status=status, reason=reason, ts_ns=self._paper.now_ns
+        )

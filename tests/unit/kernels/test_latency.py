@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from ami_engine.kernels.latency import ENTRY, FEED, RESPONSE, Latency, delay_ns, is_none
+from ami_engine.kernels.latency import ENTRY, FEED, RESPONSE, Latency, delay_ns, is_none, no_table, way_ns
 
 
 def test_a_constant_is_the_same_at_any_time():
@@ -37,11 +37,12 @@ def test_luck_hangs_on_seed_market_way_and_time_alone():
     ("at", "delay"), [(0, 10), (100, 10), (125, 15), (200, 30), (250, 25), (300, 20), (10**18, 20)]
 )
 def test_a_table_is_interpolated_and_held_at_its_ends(at, delay):
-    table = Latency(at_ns=[100, 200, 300], delays_ns=[10, 30, 20])
-    assert delay_ns(table, 0, 0, at) == delay
+    table = [[100, 200, 300], [10, 30, 20], [0, 0, 0]]
+    assert way_ns(Latency(ENTRY, 7), table, 0, 0, at) == delay
+    assert way_ns(Latency(RESPONSE, 7), table, 0, 0, at) == 0
+    assert way_ns(Latency(ENTRY, 7), no_table(), 0, 0, at) == 7
 
 
 def test_none_is_only_what_never_delays():
     assert is_none(Latency())
     assert not is_none(Latency(median_ns=1))
-    assert not is_none(Latency(at_ns=[1], delays_ns=[0]))
