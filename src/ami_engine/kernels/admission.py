@@ -57,6 +57,8 @@ ASK_DEPTH_FIELD = FIELDS.index("ask_depth")
 DEPTH_FIELD = FIELDS.index("depth")
 TRADES_FIELD = FIELDS.index("trades")
 INFINITY = float("inf")
+_READ = (OK, INVALID_BID, INVALID_ASK, INVALID_MID, INVALID_TRADE, CROSSED_BOOK, LOCKED_BOOK, PRICE_JUMP)
+"""Codes of rows that came in order, be they usable or not."""
 
 
 @dataclass(slots=True)
@@ -170,7 +172,7 @@ def venue_time(row: MarketRow, feed: MarketFeed) -> int:
     if offset > 0 and row.ts_ns > MAX_NS - offset:
         return MAX_NS
     moved = row.ts_ns + offset
-    return moved if moved > 0 else 0
+    return max(0, moved)
 
 
 @kernel
@@ -248,7 +250,7 @@ def admit_row(
     inp.cell = feed.cell
     stamp_ns = row.received_ns if row.received_ns >= 0 else inp.ts_ns
     if asks_wall(time, stamp_ns, inp.has_book) == 1:
-        now_ns = wall_ns if wall_ns > time.last_ns else time.last_ns
+        now_ns = max(time.last_ns, wall_ns)
     else:
         now_ns = stamp_event(time, stamp_ns, delay_ns if row.received_ns < 0 else 0)
     if _has_trade(row) == 1:
@@ -263,17 +265,14 @@ def admit_row(
         return
     feed.seen = 1
     code = judge_order(feed.channels, 0, row.seq, stamp_ns, 0)
-    if code == OK:
-        latest = stamp_ns if stamp_ns > inp.ts_ns else inp.ts_ns
-        if latest - feed.max_skew_ns > now_ns:
-            code = FUTURE_EVENT
+    if code == OK and max(stamp_ns, inp.ts_ns) - feed.max_skew_ns > now_ns:
+        code = FUTURE_EVENT
     if code == OK:
         note_order(feed.channels, 0, row.seq, NONE, stamp_ns, inp.has_book)
         if carried != 0:
             code = build_quote(feed.quotes, parts, book, staged, 0, feed.price_min, feed.price_max)
-        if code == OK and inp.n_trades == 1:
-            if not (feed.price_min < row.trade_price and row.trade_price <= feed.price_max):
-                code = INVALID_TRADE
+        if code == OK and inp.n_trades == 1 and not feed.price_min < row.trade_price <= feed.price_max:
+            code = INVALID_TRADE
         inp.is_read = is_read(code)
     inp.bad = code
     inp.now_ns = settle_event(time, stamp_ns, now_ns, inp.is_read)
@@ -294,9 +293,7 @@ def _code_of(field: int) -> int:
 @kernel
 def is_read(code: int) -> int:
     """Tell whether a row was in order: it is admitted, or it was read but cannot be used."""
-    if code == OK or code == CROSSED_BOOK or code == LOCKED_BOOK or code == PRICE_JUMP:
-        return 1
-    return int(code == INVALID_BID or code == INVALID_ASK or code == INVALID_MID or code == INVALID_TRADE)
+    return int(code in _READ)
 
 
 @kernel

@@ -66,17 +66,18 @@ def check_book(book: Book, price_min: float, price_max: float) -> int:
     >>> check_book(Book(bid=0.52, ask=0.51), 0.0, 1.0) == CROSSED_BOOK
     True
     """
-    if book.bid <= price_min or book.bid > price_max:
+    bid, ask, mid = book.bid, book.ask, book.mid
+    if bid <= price_min or bid > price_max:
         return INVALID_BID
-    if book.ask <= price_min or book.ask > price_max:
+    if ask <= price_min or ask > price_max:
         return INVALID_ASK
-    if book.mid <= price_min or book.mid > price_max or math.isinf(book.mid):
+    if mid <= price_min or mid > price_max or math.isinf(mid):
         return INVALID_MID
-    if book.bid > book.ask:
+    if bid > ask:
         return CROSSED_BOOK
-    if book.bid == book.ask:
+    if bid == ask:
         return LOCKED_BOOK
-    if book.mid < book.bid or book.mid > book.ask:
+    if mid < bid or mid > ask:
         return INVALID_MID
     return OK
 

@@ -47,7 +47,9 @@ def stamp_event(time: EventTime, stamp_ns: int, delay_ns: int) -> int:
         time.doubted_ns = carried
         if before < 0 or carried < before or carried - before > MAX_JUMP_NS:
             return time.last_ns
-    return carried if carried > time.last_ns else time.last_ns
+    if carried < time.last_ns:
+        return time.last_ns
+    return carried
 
 
 @kernel

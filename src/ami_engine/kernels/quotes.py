@@ -224,7 +224,7 @@ def judge_staged(
     as far: then it is true. Prices with an upper bound, such as those from 0 to 1, may jump as they like.
     """
     code = check_book(staged, price_min, price_max)
-    quotes.held = int(code == CROSSED_BOOK or code == LOCKED_BOOK)
+    quotes.held = int(code in (CROSSED_BOOK, LOCKED_BOOK))
     if code != OK:
         return code
     mid = staged.mid

@@ -6,11 +6,10 @@ bounds. `kernels/admission.py` has the same rules for rows of a table.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ami_engine.clock import EventClock, WallClock
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.book_builder import (
     READ_ANYWAY,
@@ -37,6 +36,7 @@ from decision_schema.events import HALTS, UNSET, Bad, Event, Trade
 from decision_schema.instruments import Instrument
 from decision_schema.reasons import (
     FUTURE_EVENT,
+    INVALID_INPUT,
     INVALID_SETTLEMENT,
     INVALID_TRADE,
     NAMES,
@@ -52,6 +52,19 @@ READ = frozenset((OK, *READ_ANYWAY, INVALID_TRADE, INVALID_SETTLEMENT))
 _CODES = {name: code for code, name in enumerate(NAMES)}
 _PLACES = {name: place for place, name in enumerate(FIELDS)}
 _SIDES = {"buy": 1, "sell": -1, None: 0}
+
+
+class Clock(Protocol):
+    """Time of a run; `ami_engine.clock` has the two there are."""
+
+    def stamp_ns(self, stamp_ns: int, is_ours: int, has_book: int) -> UnixNs:
+        """Give the time that a step of an event would have."""
+
+    def settle_ns(self, stamp_ns: int, now_ns: UnixNs, in_order: int) -> UnixNs:
+        """Move on to it where the event is in order; give the time of the step."""
+
+    def last_ns(self) -> UnixNs:
+        """Give the time of a step whose input cannot be read."""
 
 
 @dataclass(slots=True)
@@ -118,6 +131,7 @@ class Edge:
         max_skew_ns: How far a venue's time may be ahead of ours.
         instrument_of: Gives the instrument of a market by its name, asked once.
 
+    >>> from ami_engine.clock import EventClock
     >>> edge = Edge(EventClock(), 10**9, lambda name: Instrument(market_id=name))
     >>> admitted = edge.admit(Event(market_id="M", ts_ns=5, bid=0.49, ask=0.51))
     >>> admitted.is_new, admitted.inp.cell, admitted.inp.now_ns, admitted.book.mid
@@ -128,7 +142,7 @@ class Edge:
 
     def __init__(
         self,
-        clock: EventClock | WallClock,
+        clock: Clock,
         max_skew_ns: DurationNs,
         instrument_of: Callable[[str], Instrument],
     ) -> None:
@@ -190,9 +204,7 @@ class Edge:
             if code == OK:
                 low, high = market.price_min, market.price_max
                 if has_book == 1:
-                    code = build_parts(
-                        market.builder, parts, market.book, event, market.staged, low, high
-                    )
+                    code = build_parts(market.builder, parts, market.book, event, market.staged, low, high)
                 else:
                     pass_by(market.builder, event)
                 if code == OK and trades:
@@ -206,9 +218,8 @@ class Edge:
         inp.ts_ns = ts_ns
         inp.has_book = has_book
         inp.is_quote = 1 if carried & (TOP | QUOTE) != 0 else 0
-        if has_levels or trades or not self._is_plain or event.status is not None:
-            self._write_rest(event, market)
-        elif settlement is not None or event.funding_rate is not None:
+        has_more = event.status is not None or settlement is not None or event.funding_rate is not None
+        if has_more or has_levels or trades or not self._is_plain:
             self._write_rest(event, market)
         inp.shows_bids = 1 if carried & SHOWS_BIDS != 0 or parts.levels_bids == 1 else 0
         inp.shows_asks = 1 if carried & SHOWS_ASKS != 0 or parts.levels_asks == 1 else 0
@@ -260,8 +271,7 @@ class Edge:
         code = judge_order(market.channels, channel, seq, stamp_ns, is_snapshot)
         if code != OK:
             return code
-        latest = stamp_ns if stamp_ns > ts_ns else ts_ns
-        if latest - self._max_skew_ns > now_ns:
+        if stamp_ns - self._max_skew_ns > now_ns or ts_ns - self._max_skew_ns > now_ns:
             return FUTURE_EVENT
         note_order(market.channels, channel, seq, before, stamp_ns, has_book)
         return OK
@@ -339,7 +349,7 @@ def code_of(reason: str) -> tuple[int, int]:
     """
     name, _, subject = reason.partition(":")
     code = _CODES.get(reason)
-    return _CODES[name] if code is None else code, _PLACES.get(subject, NONE)
+    return _CODES.get(name, INVALID_INPUT) if code is None else code, _PLACES.get(subject, NONE)
 
 
 def reason_of(bad: int, bad_field: int) -> str:
