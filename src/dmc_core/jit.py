@@ -8,10 +8,12 @@ Compiled code is kept in a folder named by a hash of all our sources: numba itse
 at a time and would go on using a kernel whose callee has changed.
 """
 
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
