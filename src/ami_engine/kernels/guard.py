@@ -172,7 +172,9 @@ def _other_exposure(state: EngineState, cells: list[Cell], index: int) -> float:
         mid, binary = other.market.book.mid, other.position.is_binary == 1
         at_risk = long * unit_loss(binary, other.market.multiplier, True, mid)
         mirror = short * unit_loss(binary, other.market.multiplier, False, mid)
-        total += mirror if mirror > at_risk else at_risk
+        if mirror > at_risk:
+            at_risk = mirror
+        total += at_risk
     return total
 
 
@@ -278,9 +280,7 @@ def _latch(
     if state.stopped != OK and verdict.action == ACT:
         verdict.action = STOP
         verdict.mark = STOP_LATCHED
-    elif cell.exiting == 1 and (
-        verdict.action == ACT or verdict.action == HOLD or verdict.action == CANCEL
-    ):
+    elif cell.exiting == 1 and (verdict.action == ACT or verdict.action == HOLD or verdict.action == CANCEL):
         verdict.action = EXIT
         verdict.mark = EXITING
 

@@ -14,7 +14,6 @@ from decision_schema.kernel import kernel
 from dmc_core.dmc.context import GuardContext
 from dmc_core.dmc.guards import (
     ABSENT,
-    BREACH,
     FIRST_LEG_ROW,
     LIMIT_SLOT,
     MALFORMED,
@@ -24,7 +23,6 @@ from dmc_core.dmc.guards import (
     PRESENT,
     SEVERITY,
     SLOT,
-    UNKNOWN,
     VALUE_SLOT,
 )
 from dmc_core.dmc.judge import judge
@@ -52,6 +50,11 @@ _MAX_INVENTORY = LIMIT_SLOT["max_abs_inventory"]
 _MAX_OPEN = LIMIT_SLOT["max_open_orders"]
 _MIN_VALUE = LIMIT_SLOT["min_order_usd"]
 _LEG_SLOTS = VALUE_SLOT[FIRST_LEG_ROW:]
+_MARKET_ROW = 1 << VALUE_SLOT.index(_MARKET)
+_SEVERER = tuple(
+    sum(1 << row for row in range(FIRST_LEG_ROW) if SEVERITY[row] > action) for action in range(STOP + 1)
+)
+"""By action: bits of the rows whose breach asks for more than it."""
 
 
 @dataclass(slots=True)
@@ -138,53 +141,44 @@ def decide(
         out: Written: final action, verdicts, refusing rows.
         no_new_risk: 1 = legs that increase risk are refused whatever the rows say.
     """
-    verdicts = out.verdicts
-    judge(0, FIRST_LEG_ROW, context.observed, context.presence, limits, verdicts)
-    _see_worst(context, out.worst)
-    _project(context, out.worst, limits, 0, 0, NAN)
-    judge(FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, verdicts)
-
-    blocks = 0
-    severest = HOLD
-    for i in range(FIRST_LEG_ROW):
-        if verdicts[i] == BREACH:
-            blocks = 1
-            if SEVERITY[i] > severest:
-                severest = SEVERITY[i]
-        elif verdicts[i] == UNKNOWN:
-            blocks = 1
-    refused_legs = 0
+    breaches, unknowns = judge(0, FIRST_LEG_ROW, context.observed, context.presence, limits, out.verdicts)
+    refusing_legs = 0
     wants_risk = 0
     survives = 0
     if action == ACT:
         if n_legs == 0:
             survives = 1
         else:
-            blocked = 1 if no_new_risk == 1 or blocks == 1 else 0
-            refused_legs = _judge_legs(n_legs, legs, context, limits, out, blocked)
+            blocked = 1 if no_new_risk == 1 or breaches | unknowns != 0 else 0
+            refusing_legs = _judge_legs(n_legs, legs, context, limits, out, blocked)
         for k in range(n_legs):
             if legs[k].allowed == 1:
                 survives = 1
             if legs[k].increasing == 1:
                 wants_risk = 1
+    _see_worst(context, out.worst)  # the rows of legs, left as the account is
+    _project(context, out.worst, limits, 0, 0, NAN)
+    judge(FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, out.verdicts)
 
+    severest = HOLD
+    while breaches & _SEVERER[severest] != 0:
+        severest += 1
     if action == ACT:
         out.action = ACT if survives == 1 and severest < EXIT else severest
     else:
-        out.action = severest if severest > action else action
-    acts_anyway = action if action > HOLD else HOLD
+        out.action = max(severest, action)
+    refusing = breaches | unknowns
+    if wants_risk == 0:
+        refusing = breaches & _SEVERER[max(action, HOLD)]
+    refusing |= refusing_legs
     n = 0
-    for i in range(FIRST_LEG_ROW):
-        refuses = verdicts[i] == BREACH and SEVERITY[i] > acts_anyway
-        if wants_risk == 1:
-            refuses = verdicts[i] == BREACH or verdicts[i] == UNKNOWN
-        if refuses:
-            out.refusing[n] = i
+    row = 0
+    while refusing != 0:
+        if refusing & 1 == 1:
+            out.refusing[n] = row
             n += 1
-    for k in range(N_LEG_ROWS):
-        if refused_legs & (1 << k) != 0:
-            out.refusing[n] = FIRST_LEG_ROW + k
-            n += 1
+        refusing >>= 1
+        row += 1
     out.n_refusing = n
 
 
@@ -202,9 +196,10 @@ def _see_worst(context: GuardContext, worst: Worst) -> None:
 def _judge_legs(
     n_legs: int, legs: list[Leg], context: GuardContext, limits: list[float], out: Judgement, blocked: int
 ) -> int:
-    """Judge the legs in turn, each on what the allowed ones before it add; return bits of the refusing rows."""
+    """Judge the legs in turn, each on what those allowed before it add; return bits of the refusing rows."""
     refusing = 0
     worst, after = out.worst, out.after
+    _see_worst(context, worst)
     for k in range(n_legs):
         leg = legs[k]
         base = _base(leg, worst)
@@ -212,28 +207,33 @@ def _judge_legs(
         leg.increasing = 1
         if leg.side != 0 and context.opens_known == 1 and _cannot_flip(base, leg):
             leg.increasing = 0
-        if leg.increasing == 1 and leg.side != 0:
-            _fill_leg(leg, worst, context, after)
-            _clamp(leg, base, after, context, limits)
         _fill_leg(leg, worst, context, after)
+        if leg.increasing == 1 and leg.side != 0:
+            _clamp(leg, base, after, context, limits)
+            if leg.clamped == 1:
+                _fill_leg(leg, worst, context, after)
         value = NAN if leg.side == 0 else leg.size * context.multiplier * abs(_price(leg, context))
         _project(context, after, limits, 1, leg.side, value)
-        judge(FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, out.verdicts)
-        refused = 0
+        breaches, unknowns = judge(
+            FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, out.verdicts
+        )
         for row in range(N_LEG_ROWS):
             slot = _LEG_SLOTS[row]
             leg.values[row] = context.observed[slot]
             leg.presence[row] = context.presence[slot]
             leg.verdicts[row] = out.verdicts[FIRST_LEG_ROW + row]
-            if _refuses(leg, row, context):
-                refused |= 1 << row
-        leg.allowed = 1 if leg.increasing == 0 or not (blocked == 1 or refused != 0) else 0
+        if leg.side == 0 and context.presence[_MARKET] == ABSENT:
+            unknowns &= ~_MARKET_ROW  # without terms and a price nothing can be asked of that exposure
+        leg.allowed = 1
         if leg.increasing == 1:
-            refusing |= refused
-            if leg.allowed == 0 and context.opens_known == 1:
-                _keep_what_reduces(leg, base)
-        if leg.allowed == 1:  # what a level gives up still counts: it is not confirmed before the next leg leaves
-            _fill_leg(leg, worst, context, after)
+            refusing |= breaches | unknowns
+            if blocked == 1 or breaches | unknowns != 0:
+                leg.allowed = 0
+                if context.opens_known == 1:
+                    _keep_what_reduces(leg, base)
+                    _fill_leg(leg, worst, context, after)
+        if leg.allowed == 1:
+            # What a level gives up still counts: it is not confirmed before the next leg leaves.
             if after.long > worst.long:
                 worst.long = after.long
             if after.short < worst.short:
@@ -241,19 +241,7 @@ def _judge_legs(
             worst.long_price = after.long_price
             worst.short_price = after.short_price
             worst.orders = after.orders
-    _see_worst(context, worst)
-    _project(context, worst, limits, 0, 0, NAN)
-    judge(FIRST_LEG_ROW, N_GUARDS, context.observed, context.presence, limits, out.verdicts)
     return refusing
-
-
-@kernel
-def _refuses(leg: Leg, row: int, context: GuardContext) -> bool:
-    verdict = leg.verdicts[row]
-    if verdict == UNKNOWN and leg.side == 0 and _LEG_SLOTS[row] == _MARKET:
-        # Without terms and without a price nothing can be asked of the market's exposure.
-        return context.presence[_MARKET] != ABSENT
-    return verdict == BREACH or verdict == UNKNOWN
 
 
 @kernel
@@ -302,13 +290,15 @@ def _dearer(known: float, price: float, context: GuardContext, long: int) -> flo
     if price != price:
         return known
     if context.is_binary == 1 and long == 0:
-        return price if price < known else known
-    return abs(price) if abs(price) > abs(known) else abs(known)
+        if price < known:
+            return price
+        return known
+    return _larger(abs(known), abs(price))
 
 
 @kernel
 def _cannot_flip(base: float, leg: Leg) -> bool:
-    slack = FLAT_TOLERANCE * (leg.size if leg.size > abs(base) else abs(base))
+    slack = FLAT_TOLERANCE * _larger(abs(base), leg.size)
     after = base + float(leg.side) * leg.size
     return after <= slack if leg.side > 0 else after >= -slack  # nan compares false: increasing
 
@@ -368,7 +358,9 @@ def _larger(a: float, b: float) -> float:
     """Give the larger of two; nan where either is."""
     if a != a or b != b:
         return a + b
-    return b if b > a else a
+    if b > a:
+        return b
+    return a
 
 
 @kernel
