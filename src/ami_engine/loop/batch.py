@@ -25,7 +25,7 @@ from ami_engine.loop.engine import Engine
 from ami_engine.sim.paper_broker import PaperBroker
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND
 from dmc_core.jit import entry
-from dmc_core.layout import RecordView, array_of, write_record
+from dmc_core.layout import RecordView, array_of, layout_of, write_record
 
 ROWS = 65_536
 """Rows of decisions, fills and orders that the loop writes before they are taken away."""
@@ -65,9 +65,9 @@ class BatchRun:
         )
         self._row, self._trades = self._laid_out([MarketRow()]), self._laid_out([TradeRow()])
         self._departures = self._laid_out([DepartureRow()])
-        self._rows = self._laid_out([DecisionRow() for _ in range(ROWS if self.fast else 4_096)])
-        self._fills = self._laid_out([FillRow() for _ in range(2 * ROOM)])
-        self._orders = self._laid_out([OrderRow() for _ in range(8 * ROOM)])
+        self._rows = self._empty(DecisionRow, ROWS)
+        self._fills = self._empty(FillRow, ROWS // 4)
+        self._orders = self._empty(OrderRow, ROWS // 2)
         self._markets: Any = None
         self._feeds: Any = None
         self._blank_market = broker.market_for(engine.instrument(""), 0)
@@ -79,6 +79,14 @@ class BatchRun:
 
     def _laid_out(self, records: list[Any]) -> Any:
         return array_of(records) if self.fast else records
+
+    def _empty(self, kind: type, count: int) -> Any:
+        """Make room for rows; interpreted, for fewer."""
+        if not self.fast:
+            return [kind() for _ in range(max(2 * ROOM, count // 16))]
+        import numpy as np
+
+        return np.zeros(count, layout_of(kind()))
 
     def _table_of(self, table: list[list[int]]) -> Any:
         if not self.fast:
