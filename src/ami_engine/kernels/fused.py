@@ -11,6 +11,7 @@ from ami_engine.kernels.guard import judge_plan, see
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput, show_model
 from ami_engine.kernels.observe import observe
+from ami_engine.kernels.outcome import Outcome, write_outcome
 from ami_engine.kernels.plan import plan_orders
 from ami_engine.kernels.proposing import clear_proposed, hold_unasked, why_not_asked
 from ami_engine.kernels.pursue import pursue
@@ -116,13 +117,23 @@ def take_at(
 
 
 @kernel
-def decide_at(
+def decide_and_show(
     states: list[EngineState],
     cells: list[Cell],
     rules: list[Rules],
     decisions: list[Decision],
+    outs: list[Outcome],
     at: int,
     inconsistent: int,
 ) -> None:
-    """Turn a proposal into messages: `decide_step`."""
+    """Turn a proposal into messages, and lay out flat what the step came to."""
     decide_step(states[0], cells, rules, decisions[0], at, inconsistent)
+    write_outcome(outs[0], states[0], cells, decisions[0], at)
+
+
+@kernel
+def show_outcome(
+    states: list[EngineState], cells: list[Cell], decisions: list[Decision], outs: list[Outcome], at: int
+) -> None:
+    """Lay out flat what stands in the records now."""
+    write_outcome(outs[0], states[0], cells, decisions[0], at)
