@@ -6,16 +6,16 @@ The live loop comes in twice a step, before its model (`take_input`) and behind 
 batch.py repeats all of it without Python between.
 """
 
-from ami_engine.kernels.decision import Decision, Rules
+from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.guard import judge_plan, see
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput, show_model
 from ami_engine.kernels.observe import observe
 from ami_engine.kernels.outcome import Outcome, write_outcome
 from ami_engine.kernels.plan import plan_orders
-from ami_engine.kernels.proposing import clear_proposed, hold_unasked, why_not_asked
+from ami_engine.kernels.proposing import check_proposed, clear_proposed, hold_unasked, why_not_asked
 from ami_engine.kernels.pursue import pursue
-from ami_engine.kernels.records import Cell, EngineState
+from ami_engine.kernels.records import Cell, EngineState, Memory
 from ami_engine.kernels.telemetry import record_step
 from decision_schema.kernel import kernel
 from decision_schema.reasons import OK
@@ -114,6 +114,18 @@ def take_at(
 ) -> int:
     """Observe an input: `take_input`."""
     return take_input(states[0], cells, decisions[0], xs[0], inputs[0], trades)
+
+
+@kernel
+def ask_model(_x: ModelInput, _memory: Memory, _proposed: Proposed) -> None:
+    """Stand where the model of the run is compiled in; by itself it proposes nothing."""
+
+
+@kernel
+def ask_at(xs: list[ModelInput], cells: list[Cell], decisions: list[Decision], at: int) -> int:
+    """Ask the model about market `at`; OK, or the reason for which its answer is no proposal."""
+    ask_model(xs[0], cells[at].memory, decisions[0].proposed)
+    return check_proposed(decisions[0].proposed)
 
 
 @kernel

@@ -13,7 +13,6 @@ from ami_engine.kernels.fused import judge_and_pursue, plan_and_see
 from ami_engine.kernels.guard import see
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput
-from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState
 from ami_engine.loop.core import OpenOrder, Shown
 from ami_engine.loop.edge import Admitted
@@ -53,7 +52,7 @@ class FastCore:
         self._levels_at = [
             in_market["staged"].fields[name][1] for name in ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")
         ]
-        self._model: Callable[..., None] | None = None
+        self._ask: Callable[..., int] | None = None
         self._look()
         arguments = (self._states, self._cells, self._rules, self._decisions)
         self._open = bound(fused.open_at, (self._states, 0))
@@ -71,10 +70,10 @@ class FastCore:
         import numpy as np
 
         self.cells: list[Cell] = [RecordView(cell) for cell in self._cells]  # type: ignore[misc]
-        self._bytes = memoryview(self._cells.view(np.uint8))
-        self._decision_bytes = memoryview(self._decisions.view(np.uint8))
-        self._input_bytes = memoryview(self._inputs.view(np.uint8))
-        self._trade_bytes = memoryview(self._trades.view(np.uint8))
+        self._bytes = self._cells.view(np.uint8).data
+        self._decision_bytes = self._decisions.view(np.uint8).data
+        self._input_bytes = self._inputs.view(np.uint8).data
+        self._trade_bytes = self._trades.view(np.uint8).data
         self._memories = [cell["memory"] for cell in self._cells]
 
     @property
@@ -136,12 +135,10 @@ class FastCore:
 
     def ask(self, model: Callable[..., None], at: int) -> int:
         """Ask a model that is a kernel; OK, or the reason for which its answer is no proposal."""
-        x, proposed = self._xs[0], self._decisions[0]["proposed"]
-        if self._model is None:
-            self._model = bound(model, (x, self._memories[at], proposed))
-            self._check = bound(check_proposed, (proposed,))
-        self._model(x, self._memories[at], proposed)
-        code: int = self._check(proposed)
+        if self._ask is None:
+            arguments = (self._xs, self._cells, self._decisions, 0)
+            self._ask = bound(fused.ask_at, arguments, ("ask_model", model))
+        code: int = self._ask(self._xs, self._cells, self._decisions, at)
         return code
 
     def answer(self) -> Proposed:
@@ -275,9 +272,10 @@ class FastCore:
             orders.append(OpenOrder(*ints[at : at + 4]))
             at += 4
         exiting = ints[at : at + ints[places.N_EXITING]]
+        equity, realized, unrealized, fees, drawdown, funding = floats[places.EQUITY : places.FUNDING + 1]
         return Shown(
-            ints[places.STEP], ints[places.STOPPED], ints[places.STOP_STEP],
-            *floats[places.EQUITY : places.FUNDING + 1], positions, orders, exiting,
+            ints[places.STEP], ints[places.STOPPED], ints[places.STOP_STEP], equity, realized, unrealized,
+            fees, drawdown, funding, positions, orders, exiting,
         )  # fmt: skip
 
 
