@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip -qq --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports unit slow wheel-check clean
+.PHONY: help demo test lint format types imports unit slow peers wheel-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ unit: $(VENV)/.dev ## the tests, without the slow ones
 
 slow: $(VENV)/.dev ## the longer campaigns
 	$(BIN)/pytest -n 2 -m slow
+
+peers: ## speed beside other engines, each in an environment of its own (some minutes)
+	@$(PYTHON) -m benchmarks.peers
 
 wheel-check: $(VENV)/.dev ## build the wheel, check its files, import all of it in an empty environment
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && \

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ami_engine.features.catalogue import FEATURES, named
 from ami_engine.features.feature_builder import build_features
-from ami_engine.kernels.book_builder import build
+from ami_engine.kernels.book_builder import BookBuilder, build
 from ami_engine.kernels.features import (
     N_MARKET_FEATURES,
     SAMPLES_REMEMBERED,
@@ -61,6 +61,14 @@ GRIDS = [
 ]
 
 
+_builders: dict[int, tuple[MarketState, BookBuilder]] = {}
+
+
+def builder_of(m: MarketState) -> BookBuilder:
+    """Each market's own builder; the market is kept, so that no other takes its place in memory."""
+    return _builders.setdefault(id(m), (m, BookBuilder()))[1]
+
+
 def step(m: MarketState, now: int, venue: int, event: dict) -> None:
     """What a step does with one event, as far as features go."""
     decoded = decode_event(event)
@@ -69,7 +77,7 @@ def step(m: MarketState, now: int, venue: int, event: dict) -> None:
     for trade in decoded.trades:
         accept_trade(m, trade.price, trade.size, SIDES[trade.aggressor_side])
     if decoded.has_book:
-        assert build(m.builder, m.book, decoded, m.staged, m.price_min, m.price_max) == OK
+        assert build(builder_of(m), m.book, decoded, m.staged, m.price_min, m.price_max) == OK
         accept_book(m, venue)
     refresh_features(m, now)
 

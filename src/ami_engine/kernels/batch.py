@@ -173,9 +173,7 @@ def step_input(
     inconsistent = 0
     for _ in range(n_reports):
         next_report(paper, markets, door.report)
-        inconsistent += _apply_report(
-            batch, state, cells, rules, door.report, fills, inp.now_ns
-        )
+        inconsistent += _apply_report(batch, state, cells, rules, door.report, fills, inp.now_ns)
     why = take_input(state, cells, decision, door.x, inp, trades)
     asked = why == OK
     if asked:
@@ -297,9 +295,7 @@ def run_columns(
                 if stamp >= 0:
                     delay = delay_ns(latency, seed, 0, stamp)
             cell = cells[feed.cell if feed.cell >= 0 else -1]
-            admit_row(
-                feed, cell.market.book, cell.market.staged, time, row, delay, wall_ns, trades, 0, inp
-            )
+            admit_row(feed, cell.market.book, cell.market.staged, time, row, delay, wall_ns, trades, 0, inp)
             door.pending = 1
             door.timer_at = 0
             door.timers_left = MAX_TIMERS_IN_GAP
@@ -408,9 +404,7 @@ def _apply_report(
             batch.rejections[report.reason] += 1
         return 0
     role = MAKER if report.maker == 1 else TAKER
-    wrong = take_fill(
-        state, cell, slot, report.side, report.lots, report.price, report.fee, role, now_ns
-    )
+    wrong = take_fill(state, cell, slot, report.side, report.lots, report.price, report.fee, role, now_ns)
     row = fills[batch.n_fills]
     batch.n_fills += 1
     row.step, row.now_ns, row.ts_ns, row.cell = state.step, now_ns, report.ts_ns, report.cell

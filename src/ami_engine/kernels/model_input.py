@@ -17,9 +17,9 @@ from ami_engine.kernels.features import (
     IMBALANCE,
     IMBALANCE_W,
     LAST_FILL_AGE_MS,
-    MARKOUT_15_TICKS,
     MARKOUT_1_TICKS,
     MARKOUT_5_TICKS,
+    MARKOUT_15_TICKS,
     MARKOUT_60_TICKS,
     MICROPRICE,
     MICROPRICE_ALPHA_TICKS,
@@ -52,7 +52,7 @@ MAX_PARAMS = 16
 
 @dataclass(slots=True)
 class ModelInput:
-    """One step as a compiled model sees it: every feature of the catalogue under its own name, and:
+    """One step as a compiled model sees it: every feature of the catalogue by name, and more.
 
     Args:
         now_ns: Time of the step.

@@ -52,12 +52,11 @@ class Outcome:
 
 
 @kernel
-def write_outcome(
-    out: Outcome, state: EngineState, cells: list[Cell], decision: Decision, at: int
-) -> None:
+def write_outcome(out: Outcome, state: EngineState, cells: list[Cell], decision: Decision, at: int) -> None:
     """Lay out what the step of market `at` came to; `USED` says how many whole numbers there are."""
     ints, floats = out.ints, out.floats
-    verdict, judgement, plan, proposed = decision.verdict, decision.judgement, decision.plan, decision.proposed
+    verdict, judgement = decision.verdict, decision.judgement
+    plan, proposed = decision.plan, decision.proposed
     ints[ACTION] = verdict.action
     ints[HOLD_CODE] = verdict.hold
     ints[MARK] = verdict.mark

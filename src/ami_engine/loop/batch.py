@@ -212,9 +212,7 @@ class BatchRun:
         table = [list(map(int, row)) for row in self._table]
         for _ in range(CLOSING_ROUNDS):
             fills = [FillRow() for _ in range(2 * ROOM)]
-            n_open = kernels.close_round(
-                batches, states, cells, rules, doors, markets, table, fills, now_ns
-            )
+            n_open = kernels.close_round(batches, states, cells, rules, doors, markets, table, fills, now_ns)
             n_fills = batches[0].n_fills
             if n_fills:
                 self.sink.append("fills", array_of(fills[:n_fills]))
@@ -252,7 +250,7 @@ def model_reasons_of(engine: Engine) -> tuple[str, ...]:
 
 
 _ARRAYS = (
-    "market", "ts_ns", "received_ns", "seq", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth", "ask_depth",
-    "depth", "trade_price", "trade_size", "trade_side",
+    "market", "ts_ns", "received_ns", "seq", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth",
+    "ask_depth", "depth", "trade_price", "trade_size", "trade_side",
 )  # fmt: skip
 _MODEL_AT = 5

@@ -129,9 +129,7 @@ class Core:
 
     def judge_and_pursue(self, at: int, inconsistent: int, hook_failed: int) -> None:
         """The second half of `decide`."""
-        judge_and_pursue(
-            self.state, self.cells, self._rules, self.decision, at, inconsistent, hook_failed
-        )
+        judge_and_pursue(self.state, self.cells, self._rules, self.decision, at, inconsistent, hook_failed)
 
     def set_limits(self, at: int, limits: list[float]) -> None:
         """Let a market go by other limits."""

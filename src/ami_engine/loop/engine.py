@@ -130,7 +130,7 @@ class Engine:
         return found
 
     def memory_digest(self, number: int) -> str | None:
-        """Give the digest of the model's memory, of a compiled model that of the market; None = it has none."""
+        """Give the digest of the model's memory, of a kernel that of the market; None = it has none."""
         kernel_model = self.model.kernel_model
         if kernel_model is None:
             return self.model.memory_digest()
@@ -165,7 +165,7 @@ def what_a_run_is(config: RunConfig) -> RunConfig:
     """Leave out of a config where a run is stored and how long it goes on: they do not change a step."""
     return msgspec.structs.replace(
         config,
-        run=msgspec.structs.replace(config.run, steps=None),
+        run=msgspec.structs.replace(config.run, steps=None, fast=False),
         trace=TraceSection(),
     )
 

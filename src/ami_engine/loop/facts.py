@@ -40,9 +40,7 @@ def open_orders(engine: Engine) -> list[tuple[str, OrderSlot]]:
     ]
 
 
-def end_state(
-    engine: Engine, feeds: Mapping[str, FeedCounts], fill_model: object
-) -> dict[str, Any]:
+def end_state(engine: Engine, feeds: Mapping[str, FeedCounts], fill_model: object) -> dict[str, Any]:
     """Give the part of the summary that the state knows: latch, positions, money, costs, model."""
     state, account = engine.state, engine.state.account
     stopped = None

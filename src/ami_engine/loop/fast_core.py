@@ -21,8 +21,8 @@ from dmc_core.dmc.guards import N_GUARDS, N_LEG_ROWS, N_OBSERVED
 from dmc_core.jit import bound
 from dmc_core.layout import RecordView, array_of, write_record
 
-_INPUT = struct.Struct("".join("d" if isinstance(v, float) else "q" for v in attrgetter(*Input.__slots__)(Input())))
 _INPUT_OF = attrgetter(*Input.__slots__)
+_INPUT = struct.Struct("".join("d" if isinstance(v, float) else "q" for v in _INPUT_OF(Input())))
 _BOOK = struct.Struct("6d2q")
 _BOOK_OF = attrgetter("bid", "ask", "mid", "bid_depth", "ask_depth", "depth", "n_bids", "n_asks")
 _TRADE = struct.Struct("ddq")
@@ -50,7 +50,8 @@ class FastCore:
         in_market = self._cells.dtype["market"]
         self._staged_at = self._cells.dtype.fields["market"][1] + in_market.fields["staged"][1]
         self._levels_at = [
-            in_market["staged"].fields[name][1] for name in ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")
+            in_market["staged"].fields[name][1]
+            for name in ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")
         ]
         self._ask: Callable[..., int] | None = None
         self._look()
@@ -61,9 +62,7 @@ class FastCore:
             (self._states, self._cells, self._decisions, self._xs, self._inputs, self._trades),
         )
         self._decide = bound(fused.decide_and_show, (*arguments, self._outs, 0, 0))
-        self._show = bound(
-            fused.show_outcome, (self._states, self._cells, self._decisions, self._outs, 0)
-        )
+        self._show = bound(fused.show_outcome, (self._states, self._cells, self._decisions, self._outs, 0))
 
     def _look(self) -> None:
         """Look at the arrays by name and by byte, after they have grown."""
@@ -157,9 +156,7 @@ class FastCore:
 
     def decide(self, at: int, inconsistent: int) -> None:
         """Turn the proposal into messages."""
-        self._decide(
-            self._states, self._cells, self._rules, self._decisions, self._outs, at, inconsistent
-        )
+        self._decide(self._states, self._cells, self._rules, self._decisions, self._outs, at, inconsistent)
         self._read()
 
     def refresh(self) -> None:
@@ -202,8 +199,8 @@ class FastCore:
         for k in range(decision.n_messages):
             m = decision.messages[k]
             (
-                m.op, m.cell, m.slot, m.step, m.leg, m.old_slot, m.side, m.takes, m.price_ticks, m.lots, m.tif,
-                m.post_only, m.reduce_only, m.level, m.old_step,
+                m.op, m.cell, m.slot, m.step, m.leg, m.old_slot, m.side, m.takes, m.price_ticks, m.lots,
+                m.tif, m.post_only, m.reduce_only, m.level, m.old_step,
             ) = ints[at : at + places.MESSAGE_INTS]  # fmt: skip
             at += places.MESSAGE_INTS
         self._state_at = at

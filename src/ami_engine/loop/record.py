@@ -77,7 +77,10 @@ def record(
         mdm,
         _guards(engine, admitted.inp.cell, in_use, words),
         FinalActionRecord(
-            str(words.action), words.action is proposal.action, words.reasons, _params_out(engine, admitted.inp.cell, asked, words)
+            str(words.action),
+            words.action is proposal.action,
+            words.reasons,
+            _params_out(engine, admitted.inp.cell, asked, words),
         ),
         MismatchRecord(words.flags, words.codes, in_use.policy.throttle_refresh_ms),
         [intent_of(message) for message in messages],

@@ -74,7 +74,9 @@ def run_batch(
         raise ConfigError(f"model {engine_model.model_id} is no kernel_model: give one, or use run_loop")
     broker = PaperBroker() if broker is None else broker
     if broker.share is not None:
-        raise ConfigError("the paper broker's queue is a Python function: it cannot be compiled, use run_loop")
+        raise ConfigError(
+            "the paper broker's queue is a Python function: it cannot be compiled, use run_loop"
+        )
     compile_it = can_compile() if fast is None else fast
     known = {i.market_id: i for i in (*instruments, *config.instruments)}
     only = market_id or (next(iter(known)) if len(known) == 1 else "default")
@@ -153,7 +155,9 @@ def _run(
         "explanation": [*run.counts.summary.explain(end["stopped"]), *strays(engine)],
     }
     if trace is not None:
-        trace.audit({"kind": "stop", "at": clock.wall_text(), "ended": summary["ended"], "rows": dict(sink.rows)})
+        trace.audit(
+            {"kind": "stop", "at": clock.wall_text(), "ended": summary["ended"], "rows": dict(sink.rows)}
+        )
         trace.write_summary(summary)
     return BatchResult(
         summary,

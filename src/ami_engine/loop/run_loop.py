@@ -111,7 +111,7 @@ def run_loop(
         seed: Seed of every chance; None = that of the config, 0.
         config: All further settings; the arguments above win over it.
         progress: Called now and then with how far the run is.
-        fast: Run the core compiled (needs numba), or interpreted; None = interpreted. Same packets.
+        fast: Run the core compiled (needs numba), or interpreted; None = as the config says. Same packets.
 
     Returns:
         The summary, also written to ``summary.json``: ``run_id``, ``run_dir``, ``steps`` (events),
@@ -140,7 +140,13 @@ def run_loop(
     sources = sources_of(source)
     if not isinstance(broker, Broker):
         raise ConfigError(f"broker is a {type(broker).__name__}: give an instance of a Broker")
-    return LiveRun(sources, broker, config, model, load_policy_hook(), progress, fast=bool(fast)).run()
+    return LiveRun(
+        sources, broker, config, model, load_policy_hook(), progress, fast=_is_fast(config, fast)
+    ).run()
+
+
+def _is_fast(config: RunConfig, fast: bool | None) -> bool:
+    return bool(config.run.fast if fast is None else fast)
 
 
 class LiveRun:
@@ -389,7 +395,10 @@ class LiveRun:
             "ended": self.ended,
             "packets": self.trace.packets,
             "head": self.trace.head,
-            "closing": {"reports": [msgspec.to_builtins(report) for report in self.closing_reports], "state": msgspec.to_builtins(state_record(self.engine))},
+            "closing": {
+                "reports": [msgspec.to_builtins(report) for report in self.closing_reports],
+                "state": msgspec.to_builtins(state_record(self.engine)),
+            },
         }
         try:
             self.trace.audit(stop)

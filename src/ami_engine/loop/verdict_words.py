@@ -36,9 +36,7 @@ class Words(NamedTuple):
 _WITH_CODES = (reasons.STOP_LATCHED, reasons.EXITING)
 
 
-def words_of(
-    decision: Decision, proposal: Proposal, remarks: Sequence[str], in_use: PolicyInUse
-) -> Words:
+def words_of(decision: Decision, proposal: Proposal, remarks: Sequence[str], in_use: PolicyInUse) -> Words:
     """Put a decision into words.
 
     Args:
@@ -54,9 +52,7 @@ def words_of(
     flags: list[str] = []
     if judgement.n_refusing > 0:
         codes = refusal_codes(judgement, legs, decision.context.presence, {})
-        refusals = all_results(
-            judgement, legs, decision.context, in_use.limits, refusals_only=True
-        )
+        refusals = all_results(judgement, legs, decision.context, in_use.limits, refusals_only=True)
         flags = refusal_names(judgement)
     if in_use.hook_failed and any(leg.increasing for leg in legs):
         codes.insert(0, NAMES[reasons.POLICY_HOOK_ERROR])

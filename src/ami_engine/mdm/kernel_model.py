@@ -1,12 +1,12 @@
 """A model written as a kernel: the same function live and, compiled, in a batch run.
 
-    @kernel_model(reasons=("edge_pays", "too_tight"), params={"least_ticks": 2.0})
-    def quoter(x, memory, proposed):
-        if not x.spread_ticks >= x.params[0]:
-            proposed.reason = 1
-            return
-        proposed.action, proposed.confidence, proposed.reason = ACT, 0.8, 0
-        proposed.value = x.microprice
+@kernel_model(reasons=("edge_pays", "too_tight"), params={"least_ticks": 2.0})
+def quoter(x, memory, proposed):
+if not x.spread_ticks >= x.params[0]:
+proposed.reason = 1
+return
+proposed.action, proposed.confidence, proposed.reason = ACT, 0.8, 0
+proposed.value = x.microprice
 """
 
 import math
@@ -59,8 +59,8 @@ class KernelModel:
         self.__doc__ = function.__doc__
         if len(self.params) > MAX_PARAMS or len(self.memory) > MAX_MEMORY:
             raise ConfigError(
-                f"model {self.__name__}: {len(self.params)} params and {len(self.memory)} memory: give at most "
-                f"{MAX_PARAMS} and {MAX_MEMORY}"
+                f"model {self.__name__}: {len(self.params)} params and {len(self.memory)} memory: give at "
+                f"most {MAX_PARAMS} and {MAX_MEMORY}"
             )
 
     def propose(

@@ -12,7 +12,7 @@ from ami_engine.loop.batch_files import RowFiles, RowMemory
 from ami_engine.loop.result import BatchResult
 from decision_schema.errors import ConfigError, ContractError, TraceError
 from dmc_core.dmc.guards import GUARDS
-from dmc_core.layout import array_of
+from dmc_core.layout import array_of, layout_of
 
 SUMMARY = {"run_id": "r<1>", "steps": 6, "ended": "exhausted", "final_equity": 1234.5678, "markets": {}}
 
@@ -141,7 +141,7 @@ def test_without_polars_rows_in_memory_can_be_read(result, monkeypatch):
 def test_a_run_without_rows():
     result = BatchResult({}, rows=RowMemory(["M"]))
     assert result.equity.shape == (0, 7)
-    assert result.decisions.shape == (0, 26)
+    assert result.decisions.shape == (0, len(layout_of(DecisionRow()).names))
 
 
 def test_a_folder_without_parts(tmp_path):
