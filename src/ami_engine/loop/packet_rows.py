@@ -1,7 +1,7 @@
 """The stored packets of a run as the rows that a batch run writes.
 
 What a packet says in words becomes the code of kernels/batch.py again. The book is built anew from the
-recorded events, and the name of an order (step and leg) is found by its id.
+recorded events; an order is named by the step and the place of the message that sent it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ami_engine.config import config_from_dict
-from ami_engine.execution.order_ids import client_order_id
 from ami_engine.kernels.batch import (
     BAD_FIELD,
     BAD_PROPOSAL,
@@ -28,7 +26,6 @@ from ami_engine.kernels.inputs import MARKET, TIMER
 from ami_engine.kernels.orders import CANCEL, FOK, GTC, IOC, REPLACE, SUBMIT
 from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
 from ami_engine.loop.edge import READ, code_of
-from ami_engine.loop.engine import run_key
 from ami_engine.loop.row_frames import Table
 from ami_engine.trace.reader import read_packets
 from ami_engine.trace.trace_logger import AUDIT, read_manifest
@@ -67,7 +64,6 @@ _SIDES = {"buy": 1, "sell": -1}
 _OPS = {"submit": SUBMIT, "replace": REPLACE, "cancel": CANCEL}
 _TIFS = {"GTC": GTC, "IOC": IOC, "FOK": FOK}
 _ROLES = {"maker": MAKER, "taker": TAKER}
-MAX_LEGS_OF_STEP = 4_096
 MAX_REASONS = 1_000
 """Different reasons of a model that are told apart; further ones are ``other``."""
 
@@ -116,10 +112,6 @@ class PacketRows:
         self.model_reasons = ["other"] if model_reasons is None else list(model_reasons)
         self._learns = model_reasons is None
         manifest = read_manifest(self.run_dir)
-        config = config_from_dict(manifest["config"])
-        key = manifest.get("run_key")
-        run_id = manifest["chain"]["run_id"]
-        self.run_key = run_key(run_id, config, live=False) if key is None else bytes.fromhex(key)
         self._instruments = {
             name: msgspec.convert(found, Instrument, strict=False)
             for name, found in manifest["instruments"].items()
@@ -171,8 +163,8 @@ class PacketRows:
         cell = -1 if market is None else market.number
         for report in packet.external["reports"]:
             self._read_report(report, packet.step, now_ns)
-        for leg_from, intent in enumerate(packet.intents):
-            self._read_intent(intent, packet.step, now_ns, leg_from)
+        for leg, intent in enumerate(packet.intents):  # a message's number in its step names its order
+            self._read_intent(intent, packet.step, now_ns, leg)
         row = DecisionRow(step=packet.step, now_ns=now_ns, cell=cell, bad=bad)
         row.kind = MARKET if event.kind == "market" else TIMER
         proposal, final, guards = packet.mdm["proposal"], packet.final_action, packet.guards
@@ -254,12 +246,11 @@ class PacketRows:
 
     # ------------------------------------------------------------ orders and fills
 
-    def _read_intent(self, intent: Mapping[str, Any], step: int, now_ns: int, leg_from: int) -> None:
+    def _read_intent(self, intent: Mapping[str, Any], step: int, now_ns: int, leg: int) -> None:
         order_id = intent["client_order_id"]
         row = OrderRow(step=step, now_ns=now_ns, op=_OPS[intent["op"]])
         if row.op != CANCEL:
             cell = self._markets[intent["market_id"]].number
-            leg = self._leg_of(order_id, step, leg_from)
             self._sent[order_id] = _Sent(step, leg, cell, _SIDES[intent["side"]])
             row.side, row.tif = _SIDES[intent["side"]], _TIFS[intent["time_in_force"]]
             row.post_only, row.reduce_only = int(intent["post_only"]), int(intent["reduce_only"])
@@ -270,14 +261,6 @@ class PacketRows:
             old = self._sent[intent["replaces"]]
             row.old_step, row.old_leg = old.step, old.leg
         self._orders.append(row)
-
-    def _leg_of(self, order_id: str, step: int, leg_from: int) -> int:
-        """Find the leg of an order of a step by its id; most often it is the number of the message."""
-        for k in range(MAX_LEGS_OF_STEP):
-            leg = leg_from - k // 2 - 1 if k % 2 else leg_from + k // 2
-            if leg >= 0 and client_order_id(self.run_key, step, leg) == order_id:
-                return leg
-        raise TraceError(f"{self.run_dir}: order {order_id} of step {step} has an id of another run")
 
     def _read_report(self, report: Mapping[str, Any], step: int, now_ns: int) -> None:
         """Take a fill that the ledger took: each once, of a market that was seen."""

@@ -192,7 +192,8 @@ def _per_event(
             raise source.failed
         run_dir = Path(summary["run_dir"])
         kernel_model = model.kernel_model
-        read = PacketRows(run_dir, None if kernel_model is None else kernel_model.reasons)
+        words = None if kernel_model is None else kernel_model.reasons
+        read = PacketRows(run_dir, words)
         sink: RowFiles | RowMemory
         if keeps:
             sink = RowFiles(run_dir, read.market_ids, model_reasons=read.model_reasons)
@@ -201,6 +202,7 @@ def _per_event(
         else:
             sink = RowMemory(read.market_ids, model_reasons=read.model_reasons)
             _hand_over(read, sink)
+    key = run_key(summary["run_id"], config, live=False)
     summary["run_dir"] = str(run_dir) if keeps else None
     summary["driver"] = "per event"
     summary["explanation"] = [
@@ -213,7 +215,7 @@ def _per_event(
         summary,
         rows=sink if isinstance(sink, RowMemory) else None,
         run_dir=run_dir if keeps else None,
-        name_order=lambda step, leg: client_order_id(read.run_key, step, leg),
+        name_order=lambda step, leg: client_order_id(key, step, leg),
     )
 
 

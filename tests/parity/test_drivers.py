@@ -1,0 +1,354 @@
+"""The drivers give the same: the live loop, the batch loop compiled, and its interpreted twin."""
+
+import copy
+import dataclasses
+import itertools
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ami_engine.adapters.binance import BinanceSource
+from ami_engine.adapters.csv_source import CsvSource
+from ami_engine.config import DataSection, ExecutionSection, MarketSection, RunConfig, RunSection
+from ami_engine.loop import run_batch as batch_module
+from ami_engine.loop import run_loop as live_module
+from ami_engine.loop.column_source import ColumnSource
+from ami_engine.loop.columns import chunks_of
+from ami_engine.loop.engine import Engine
+from ami_engine.loop.packet_rows import rows_of_run
+from ami_engine.loop.run_batch import run_batch
+from ami_engine.loop.run_loop import run_loop
+from ami_engine.mdm.kernel_model import kernel_model
+from ami_engine.mdm.reference_model import propose_reference
+from ami_engine.sim.microstructure_sim import MicrostructureSim
+from ami_engine.sim.paper_broker import PaperBroker
+from ami_engine.sim.synthetic_source import SyntheticSource
+from ami_engine.trace.trace_logger import TRACES
+from decision_schema.instruments import Instrument
+from dmc_core.dmc.decide import ACT, CANCEL, EXIT, STOP
+from dmc_core.dmc.risk_policy import RiskPolicy
+from dmc_core.jit import can_compile
+from dmc_core.layout import array_of
+
+NAN, INF = math.nan, math.inf
+MS, SECOND = 10**6, 10**9
+BEGIN_NS = 1_767_225_600 * SECOND
+TABLES = ("decisions", "fills", "orders")
+FORMS = (False, True) if can_compile() and not os.environ.get("MDM_INTERPRETED") else (False,)
+"""Interpreted, compiled."""
+NOT_THE_SAME = ("timing", "run_dir", "sources", "driver", "explanation")
+INSTRUMENTS = (
+    Instrument(market_id="A", tick_size="0.01", lot_size="1", kind="binary", taker_fee=0.01),
+    Instrument(market_id="B", tick_size="0.05", lot_size="0.5", maker_fee=-0.0001, taker_fee=0.0005, price_max=1e6),
+)  # fmt: skip
+
+
+@kernel_model(
+    reasons=("quote", "leave", "pull", "take", "stop"),
+    detail="{:.1f}",
+    params={"stops_at": 1e9},
+    memory={"asked": 0.0, "last_mid": NAN},
+)
+def moody(x, memory, proposed):
+    """Do a bit of everything, what is no proposal among it."""
+    asked = memory.values[0] + 1.0
+    memory.values[0] = asked
+    memory.values[1] = x.mid
+    turn = int(asked) % 16
+    proposed.confidence = 0.5
+    proposed.detail = x.spread_ticks
+    if asked >= x.params[0]:
+        proposed.action = STOP
+        proposed.reason = 4
+    elif turn < 6:
+        proposed.action = ACT
+        proposed.reason = 0
+        proposed.value = x.microprice
+    elif turn < 10:
+        proposed.action = ACT
+        proposed.reason = 0
+        proposed.has_terms = 1
+        proposed.n_terms = 3
+        for i in range(3):
+            terms = proposed.terms[i]
+            terms.side = 1 if i < 2 else -1
+            terms.level = i % 2
+            terms.price = x.mid - terms.side * x.tick * float(i + turn - 7)
+            terms.size = x.lot * float(i + 1)
+            terms.tif = 0
+            terms.post_only = 0
+            terms.reduce_only = 0
+            terms.ttl_ms = 3_000 if i == 1 else -1
+    elif turn == 10:
+        proposed.action = ACT
+        proposed.reason = 3
+        proposed.has_terms = 1
+        proposed.n_terms = 1
+        terms = proposed.terms[0]
+        terms.side = -1 if x.position > 0.0 else 1
+        terms.level = 2
+        terms.price = math.nan
+        terms.size = x.lot * 2.0
+        terms.tif = 1
+        terms.post_only = 0
+        terms.reduce_only = 0
+        terms.ttl_ms = -1
+    elif turn == 11:
+        proposed.action = EXIT
+        proposed.reason = 1
+    elif turn == 12:
+        proposed.action = CANCEL
+        proposed.reason = 2
+    elif turn == 13:
+        proposed.action = ACT
+        proposed.value = math.inf
+        proposed.reason = 77
+    elif turn == 14:
+        proposed.confidence = 2.0
+    else:
+        proposed.reason = -5
+
+
+class _Spy:
+    """Keeps the engine that a driver makes."""
+
+    def __init__(self):
+        self.engine = None
+
+    def __call__(self, **arguments):
+        self.engine = Engine(**arguments)
+        return self.engine
+
+
+@dataclasses.dataclass
+class Setup:
+    """What a run is told beside its data."""
+
+    model: object = propose_reference
+    policy: RiskPolicy = RiskPolicy()
+    broker: dict = dataclasses.field(default_factory=dict)
+    config: RunConfig = RunConfig(instruments=INSTRUMENTS)
+    seed: int = 0
+    steps: int | None = None
+
+
+def by_live(data, setup, *, fast=False):
+    """Give rows, summary and state of a run of the live driver."""
+    spy = _Spy()
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(live_module, "Engine", spy):
+        source = ColumnSource(data, "A")
+        summary = run_loop(
+            source, PaperBroker(**setup.broker), decision_engine=setup.model, risk_policy=setup.policy,
+            config=setup.config, run_id="same", seed=setup.seed, steps=setup.steps, output_dir=folder, fast=fast,
+        )  # fmt: skip
+        assert source.failed is None
+        rows = rows_of_run(summary["run_dir"], setup.model.reasons)
+    columns = {}
+    for table, array in rows.items():
+        columns[table] = {} if array is None else {name: array[name] for name in array.dtype.names}
+    return columns, told(summary), state_of(spy.engine)
+
+
+def by_batch(data, setup, *, fast):
+    """Give rows, summary and state of a run of the batch driver."""
+    spy = _Spy()
+    with mock.patch.object(batch_module, "Engine", spy):
+        result = run_batch(
+            data, model=setup.model, policy=setup.policy, broker=PaperBroker(**setup.broker), market_id="A",
+            config=setup.config, run_id="same", seed=setup.seed, steps=setup.steps, fast=fast,
+        )  # fmt: skip
+    assert result.summary["driver"] == ("compiled" if fast else "interpreted")
+    columns = {table: result.arrays(table) for table in TABLES}
+    return columns, told(result.summary), state_of(spy.engine)
+
+
+def told(summary):
+    """Give a summary as text, without what may differ."""
+    kept = {name: value for name, value in summary.items() if name not in NOT_THE_SAME}
+    kept["explanation"] = [line for line in summary["explanation"] if "Each event went" not in line]
+    return kept
+
+
+def state_of(engine):
+    """Give the state and the markets that a run left as plain numbers."""
+    core = engine.core
+    states, cells = (part if isinstance(part, np.ndarray) else array_of(part) for part in (core.states, core.cell_records))
+    cells = cells.copy()
+    cells["market"]["staged"] = 0  # scratch: what a refused book was like
+    return plain(states[0]), [plain(cell) for cell in cells[:-1]]
+
+
+def plain(record):
+    """Give a record of an array by field name."""
+    if record.dtype.names is None:
+        return record.tolist()
+    return {name: plain(record[name]) for name in record.dtype.names}
+
+
+def differences(one, other, at=""):
+    """List where two nested values differ; nan equals nan, 0.0 is not -0.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if list(one) != list(other) and sorted(one) != sorted(other):
+            return [f"{at}: {sorted(one)} but {sorted(other)}"]
+        return [d for name in one for d in differences(one[name], other[name], f"{at}.{name}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        pairs = zip(one, other, strict=True)
+        return [d for i, (a, b) in enumerate(pairs) for d in differences(a, b, f"{at}[{i}]")]
+    return [] if repr(one) == repr(other) else [f"{at}: {one!r} but {other!r}"]
+
+
+def check_rows(one, other, steps=None):
+    """Compare rows field by field, up to a step."""
+    for table in TABLES:
+        left, right = one[table], other[table]
+        names = list(left or right)
+        lengths = [len(side["step"]) if side else 0 for side in (left, right)]
+        if steps is not None:
+            lengths = [int((side["step"] <= steps).sum()) if side else 0 for side in (left, right)]
+        for name in names:
+            a, b = (side[name][:n].tolist() if side else [] for side, n in zip((left, right), lengths, strict=True))
+            where = next((i for i, (x, y) in enumerate(itertools.zip_longest(a, b)) if repr(x) != repr(y)), None)
+            if where is not None:
+                seen = [
+                    {key: side[key][where].item() for key in side} if side and where < n else None
+                    for side, n in zip((left, right), lengths, strict=True)
+                ]
+                raise AssertionError(f"{table}[{where}].{name}:\n{seen[0]}\nbut\n{seen[1]}")
+        assert lengths[0] == lengths[1], table
+
+
+def check(data, setup, forms=FORMS):
+    """Run the data through all drivers; give what they gave."""
+    live = by_live(data, setup)
+    for fast in forms:
+        batch = by_batch(data, setup, fast=fast)
+        check_rows(live[0], batch[0])
+        assert differences(live[1], batch[1], "summary") == []
+        assert differences(live[2], batch[2], "state") == []
+    return live
+
+
+# ---------------------------------------------------------------- tables
+
+GAPS_NS = (0, MS, 100 * MS, 100 * MS, 400 * MS, SECOND, 1_500 * MS + 7, 20 * SECOND, 65 * SECOND, -5 * MS, 700_123)
+SIZES = (NAN, 0.0, 1.0, 7.0, 30.0, 200.0)
+BAD_SIZES = (-1.0, INF, *SIZES)
+
+
+class Table:
+    """Grows a table row by row from choices."""
+
+    def __init__(self, choose, markets, badness):
+        self.choose, self.markets, self.badness = choose, markets, badness
+        self.now_ns, self.ticks, self.seq = BEGIN_NS, [50, 4_000], 0
+        self.rows = []
+
+    def grow(self):
+        choose = self.choose
+        self.now_ns += choose(GAPS_NS)
+        which = choose(range(self.markets))
+        tick = (0.01, 0.05)[which]
+        self.ticks[which] += choose((-3, -1, 0, 0, 0, 1, 3))
+        self.ticks[which] = min(max(self.ticks[which], 5), 95 if which == 0 else 8_000)
+        is_bad = choose(range(100)) < self.badness
+        spread = choose((2, 2, 2, 1, 4, 0, -1) if is_bad else (2, 2, 2, 1, 4))
+        bid, ask = tick * self.ticks[which], tick * (self.ticks[which] + spread)
+        row = {"market_id": "AB"[which], "ts_ns": self.now_ns, "received_ns": None, "seq": None, "bid": bid, "ask": ask}
+        row |= dict.fromkeys(("mid", "bid_depth", "ask_depth", "depth", "trade_price", "trade_size"), NAN)
+        sizes = BAD_SIZES if is_bad else SIZES
+        row["bid_size"], row["ask_size"], row["trade_side"] = choose(sizes), choose(sizes), 0
+        kind = choose(range(8))
+        if kind == 0:  # a print alone
+            row["bid"] = row["ask"] = row["bid_size"] = row["ask_size"] = NAN
+        if kind in (0, 1, 2, 3):
+            row["trade_price"] = tick * (self.ticks[which] + choose((-2, 0, 0, spread, spread + 2)))
+            row["trade_size"] = choose((1.0, 40.0, 500.0, *((0.0, NAN, -3.0) if is_bad else ())))
+            row["trade_side"] = choose((-1, 0, 1))
+        if kind == 4:
+            row["received_ns"] = self.now_ns + choose((0, 3 * MS, -MS, 5 * SECOND))
+        if kind == 5:
+            self.seq += choose((1, 1, 0, 3, -1))
+            row["seq"] = max(self.seq, 0)
+        if kind == 6:
+            row["mid"] = (bid + ask) / 2.0 if not is_bad else choose((INF, bid - 1.0, bid))
+            row["bid_depth"], row["ask_depth"] = choose(sizes), choose(sizes)
+        if is_bad and kind == 7:
+            row[choose(("bid", "ask"))] = choose((NAN, INF, -INF, 0.0, 1e9))
+        self.rows.append(row)
+
+    def columns(self):
+        return {name: [row[name] for row in self.rows] for name in self.rows[0]}
+
+
+@st.composite
+def tables(draw):
+    choose = lambda options: draw(st.sampled_from(options))  # noqa: E731
+    table = Table(choose, draw(st.integers(1, 2)), draw(st.sampled_from((0, 10, 40))))
+    for _ in range(draw(st.integers(1, 70))):
+        table.grow()
+    return table.columns()
+
+
+def random_table(seed, rows, markets=2, badness=5):
+    table = Table(random.Random(seed).choice, markets, badness)
+    for _ in range(rows):
+        table.grow()
+    return table.columns()
+
+
+WIDE = RiskPolicy(
+    staleness_ms=1e9, min_depth=0.0, max_spread_bps=1e6, max_per_market_usd=1e7, max_total_exposure_usd=1e7,
+    max_abs_inventory=40.0, daily_loss_stop_usd=0.0, throttle_refresh_ms=0, cancel_rate_limit=0, adv15_max_ticks=0.0,
+    adv60_max_ticks=0.0, sigma_spike_z_max=0.0,
+)  # fmt: skip
+"""Hardly refuses anything."""
+TIGHT = RiskPolicy(
+    max_abs_inventory=3.0, stale_cancel_ms=900.0, quote_ttl_ms=2_500, max_drawdown_stop_usd=0.5, max_open_orders=2,
+    adverse_cooldown_ms=5_000, max_consecutive_losses=1, ops_cooldown_ms=1_000, min_order_usd=0.2,
+)  # fmt: skip
+POLICIES = (RiskPolicy(), WIDE, TIGHT)
+BROKERS = (
+    {},
+    {"entry_latency_ms": 40.0, "response_latency_ms": 15.0},
+    {"entry_latency_ms": 300.0, "response_latency_ms": 900.0, "latency_sigma": 0.8, "queue": "log"},
+    {"queue": "power", "queue_power": 2.0, "partial_fills": False},
+    {"entry_latency_ms": 12_000.0, "response_latency_ms": 9_000.0},
+)
+
+
+@st.composite
+def setups(draw):
+    config = RunConfig(
+        run=RunSection(timer_ms=draw(st.sampled_from((None, 0, 500, 7_000)))),
+        data=DataSection(feed_latency_ms=draw(st.sampled_from((0.0, 0.0, 30.0))), feed_latency_sigma=0.5),
+        execution=ExecutionSection(size=draw(st.sampled_from((1.0, 5.0)))),
+        instruments=INSTRUMENTS,
+        markets=draw(
+            st.sampled_from(((), (MarketSection(market_id="B", guards=WIDE, execution=ExecutionSection(size=2.0)),)))
+        ),
+    )
+    return Setup(
+        model=draw(st.sampled_from((propose_reference, moody))),
+        policy=draw(st.sampled_from(POLICIES)),
+        broker=draw(st.sampled_from(BROKERS)),
+        config=config,
+        seed=draw(st.integers(0, 3)),
+        steps=draw(st.sampled_from((None, None, None, 0, 17))),
+    )
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(tables(), setups())
+def test_all_drivers_give_the_same(data, setup):
+    check(data, setup)
