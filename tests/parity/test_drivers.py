@@ -352,3 +352,271 @@ def setups(draw):
 @given(tables(), setups())
 def test_all_drivers_give_the_same(data, setup):
     check(data, setup)
+
+
+needs_numba = pytest.mark.skipif(not can_compile(), reason="numba is not installed: nothing to compare with")
+
+
+@needs_numba
+def test_a_long_run_is_the_same_compiled():
+    data = random_table(11, 20_000)
+    broker = {"entry_latency_ms": 60.0, "response_latency_ms": 30.0, "latency_sigma": 0.5, "queue": "log"}
+    config = RunConfig(run=RunSection(timer_ms=10_000), instruments=INSTRUMENTS)
+    live = check(data, Setup(model=moody, policy=WIDE, broker=broker, config=config, seed=5), forms=(True,))
+    assert live[1]["packets"] > 20_000
+    assert live[1]["fills"] > 500
+    assert live[1]["bad_inputs"]
+    assert live[1]["orders_rejected"]
+
+
+@pytest.mark.parametrize("fast", FORMS)
+def test_the_first_rows_of_data_give_the_first_rows_of_decisions(fast):
+    data = random_table(3, 900)
+    setup = Setup(model=moody, policy=WIDE, broker=BROKERS[1])
+    whole, _, _ = by_batch(data, setup, fast=fast)
+    for length in (1, 2, 57, 500, 899):
+        part, summary, _ = by_batch({name: column[:length] for name, column in data.items()}, setup, fast=fast)
+        steps = summary["packets"]
+        assert steps == length
+        for table in ("decisions", "orders"):
+            check_rows({**part, "fills": {}}, {**whole, "fills": {}}, steps=steps)
+        # Orders are cancelled at the end, and what is under way arrives: only the fills before it are the same.
+        last_ns = whole["decisions"]["now_ns"][steps - 1]
+        fills = [
+            {name: column[side["step"] <= steps - 1].tolist() for name, column in side.items()}
+            for side in (part["fills"], whole["fills"])
+        ]
+        assert differences(*fills) == []
+        assert last_ns == part["decisions"]["now_ns"][-1]
+
+
+@pytest.mark.parametrize("fast", FORMS)
+def test_pieces_of_any_size_give_the_same_rows(fast):
+    data = random_table(4, 600)
+    setup = Setup(model=moody, policy=WIDE, broker=BROKERS[2], config=RunConfig(
+        run=RunSection(timer_ms=5_000), instruments=INSTRUMENTS
+    ))  # fmt: skip
+    whole = by_batch(data, setup, fast=fast)
+    for sizes in ((1,), (7, 1, 100), (599,)):
+        begin, pieces = 0, []
+        for size in itertools.cycle(sizes):
+            pieces.append({name: column[begin : begin + size] for name, column in data.items()})
+            begin += size
+            if begin >= 600:
+                break
+        parts = by_batch(iter(pieces), setup, fast=fast)
+        check_rows(whole[0], parts[0])
+        assert differences(whole[1:], parts[1:]) == []
+
+
+@pytest.mark.parametrize("fast", FORMS)
+def test_little_room_for_rows_gives_the_same_rows(fast, monkeypatch):
+    data = random_table(5, 400)
+    setup = Setup(model=moody, policy=WIDE, broker=BROKERS[0], config=RunConfig(
+        run=RunSection(timer_ms=1_000), instruments=INSTRUMENTS
+    ))  # fmt: skip
+    whole = by_batch(data, setup, fast=fast)
+    assert len(whole[0]["decisions"]["step"]) > 3_000
+    monkeypatch.setattr("ami_engine.loop.batch.ROWS", 8_192)
+    monkeypatch.setattr("ami_engine.loop.batch.ROOM", 512)
+    parts = by_batch(data, setup, fast=fast)
+    check_rows(whole[0], parts[0])
+    assert differences(whole[1:], parts[1:]) == []
+
+
+# ---------------------------------------------------------------- what goes event by event
+
+
+def python_model(features, **_):
+    """Hold, in Python."""
+    from decision_schema.types import Action, Proposal
+
+    if features["mid"] > 0.6:
+        return Proposal(action=Action.ACT, confidence=0.5, reasons=["high"], params={"value": features["mid"]})
+    return Proposal(action=Action.HOLD, confidence=0.5, reasons=["low"])
+
+
+class OwnBroker(PaperBroker):
+    """A paper broker that could do something else."""
+
+
+def half(front, back):
+    """Say that half of what is cancelled stood behind us."""
+    return 0.5
+
+
+PER_EVENT = {
+    "model": {"model": python_model},
+    "broker": {"broker": OwnBroker()},
+    "queue": {"broker": PaperBroker(queue=half)},
+    "dry": {"dry_run": True},
+}
+
+
+@pytest.mark.parametrize("why", PER_EVENT)
+@pytest.mark.parametrize("to_files", [False, True])
+def test_what_cannot_be_compiled_goes_event_by_event(why, to_files, tmp_path):
+    data = random_table(6, 150, 1)
+    given = {"policy": WIDE, "config": RunConfig(instruments=INSTRUMENTS[:1]), "run_id": "r", **PER_EVENT[why]}
+    result = run_batch(data, output_dir=tmp_path if to_files else None, **given)
+    assert result.summary["driver"] == "per event"
+    assert "Each event went through Python" in result.summary["explanation"][-1]
+    assert result.decisions["market_id"].to_list() == ["A"] * 150
+    assert result.run_dir == (tmp_path / "r" if to_files else None)
+    assert (tmp_path / "r" / TRACES).exists() == to_files
+    if why == "model":
+        assert set(result.decisions["model_reason"]) >= {"high", "low"}
+    else:
+        assert len(result.orders) == result.summary["orders_submitted"] + (result.orders["op"] == "cancel").sum()
+        assert result.orders["client_order_id"].null_count() == 0
+    if to_files:
+        assert msgspec.json.decode((tmp_path / "r" / "summary.json").read_bytes())["driver"] == "per event"
+
+
+def test_an_own_broker_that_is_the_paper_broker_gives_what_the_compiled_loop_gives(tmp_path):
+    data = random_table(6, 300)
+    setup = {"model": moody, "policy": WIDE, "config": RunConfig(instruments=INSTRUMENTS), "run_id": "same"}
+    slow = run_batch(data, broker=OwnBroker(entry_latency_ms=20.0), **setup)
+    full = run_batch(data, broker=PaperBroker(entry_latency_ms=20.0), output_dir=tmp_path, packets=True, **setup)
+    quick = run_batch(data, broker=PaperBroker(entry_latency_ms=20.0), fast=FORMS[-1], **setup)
+    assert slow.summary["driver"] == full.summary["driver"] == "per event"
+    for table in TABLES:
+        for other in (slow, full):
+            assert getattr(other, table).equals(getattr(quick, table), null_equal=True), table
+    assert differences(told(slow.summary), told(quick.summary)) == []
+
+
+def test_sources_of_events_are_taken(tmp_path):
+    source = SyntheticSource(MicrostructureSim(mid=0.5, spread=0.02), num_events=300)
+    result = run_batch(source, run_id="same", output_dir=tmp_path)
+    assert result.summary["driver"] == "per event"
+    assert result.decisions.height == 300
+    assert result.fills.height == result.summary["fills"]
+    assert result.decisions["bid"].null_count() == 0
+
+
+def test_a_cell_that_cannot_be_read_ends_an_event_by_event_run_with_its_name():
+    from decision_schema.errors import ContractError
+
+    with pytest.raises(ContractError, match=r"bid\[1\]"):
+        run_batch({"ts_ns": [1, 2], "bid": [0.5, "x"], "ask": [0.6, 0.7]}, model=python_model)
+
+
+# ---------------------------------------------------------------- recorded data
+
+FX = "fx-eurusd-ticks-201405"
+FILES = {
+    "fxcm": (CsvSource, f"{FX}/fxcm_eurusd_20140508_quote.zip", {"timezone": "-05:00"}),
+    "oanda": (CsvSource, f"{FX}/oanda_eurusd_20140508_quote.zip", {"timezone": "UTC"}),
+    "quotes": (CsvSource, "fx-small-quote-csv/quote_tick_data.csv.gz", {"timezone": "-05:00"}),
+    "usdjpy": (CsvSource, "fx-small-quote-csv/usdjpy-ticks.csv.gz", {"timezone": "UTC"}),
+    "spot": (BinanceSource, "binance-raw-20240808/spot_btcusdt_20240808.gz", {}),
+    "usdm": (BinanceSource, "binance-raw-20240808/usdm_btcusdt_20240808.gz", {}),
+}
+SCALARS = ("ts_ns", "received_ns", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth", "ask_depth", "depth")
+
+
+def source_of(mdm_data, name):
+    kind, file, arguments = FILES[name]
+    return kind(mdm_data / file, **arguments)
+
+
+def columns_of(source, count):
+    """Write the quotes and single prints of a source as columns; what else it tells is left out."""
+    rows = []
+    for event in iter(source.next_event, None):
+        trades = event.get("trades") or []
+        if len(trades) > 1 or not ({"bid", "ask"} & event.keys() or trades) or {"bids", "deltas"} & event.keys():
+            continue
+        row = {"market_id": event["market_id"], **{name: event.get(name) for name in SCALARS}}
+        print_ = trades[0] if trades else {}
+        row["trade_price"], row["trade_size"] = print_.get("price"), print_.get("size")
+        row["trade_side"] = {"buy": 1, "sell": -1}.get(print_.get("aggressor_side"), 0)
+        rows.append(row)
+        if len(rows) == count:
+            break
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def instrument_for(data, source):
+    """Give the market of some data a grid that orders can stand on."""
+    market_id = data["market_id"][0]
+    known = {found.market_id: found for found in source.instruments()}
+    prices = [price for price in data["bid"] if price is not None]
+    return known.get(market_id) or Instrument(
+        market_id=market_id, tick_size="0.00001" if prices[0] < 10 else "0.001", lot_size="1", price_max=1e9
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_recorded_quotes_and_prints_are_the_same_in_all_drivers(mdm_data, name):
+    source = source_of(mdm_data, name)
+    data = columns_of(source, 3_000)
+    config = RunConfig(
+        instruments=(instrument_for(data, source),), execution=ExecutionSection(size=1.0, half_spread_ticks=0.5)
+    )
+    broker = {"entry_latency_ms": 20.0, "response_latency_ms": 20.0}
+    live = check(data, Setup(model=moody, policy=WIDE, broker=broker, config=config), forms=FORMS[-1:])
+    assert live[1]["steps"] > 900
+    assert live[1]["orders_submitted"] > 100
+
+
+def packets_of(source, folder, *, fast, **arguments):
+    summary = run_loop(source, PaperBroker(entry_latency_ms=5.0), run_id="same", output_dir=folder, fast=fast, **arguments)
+    return Path(summary["run_dir"], TRACES).read_bytes()
+
+
+@needs_numba
+def test_the_packets_of_the_simulated_market_are_the_same_bytes(tmp_path):
+    made = [
+        packets_of(
+            SyntheticSource(MicrostructureSim(mid=0.5, spread=0.02), num_events=3_000), tmp_path / str(fast), fast=fast,
+            decision_engine=moody, risk_policy=WIDE,
+        )
+        for fast in (False, True)
+    ]  # fmt: skip
+    assert made[0] == made[1]
+    assert made[0].count(b"\n") == 3_000
+
+
+@needs_numba
+@pytest.mark.parametrize("name", FILES)
+def test_the_packets_of_recorded_data_are_the_same_bytes(mdm_data, name, tmp_path):
+    made = [
+        packets_of(
+            source_of(mdm_data, name), tmp_path / str(fast), fast=fast, steps=500, decision_engine=moody,
+            risk_policy=WIDE,
+        )
+        for fast in (False, True)
+    ]  # fmt: skip
+    assert made[0] == made[1]
+    assert made[0].count(b"\n") == 500
+
+
+# ---------------------------------------------------------------- other processes
+
+PROGRAM = """
+import hashlib, sys, tempfile
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.parity.test_drivers import FORMS, Setup, WIDE, by_batch, moody, packets_of, random_table
+from ami_engine.loop.column_source import ColumnSource
+data = random_table(9, 200)
+rows, summary, state = by_batch(data, Setup(model=moody, policy=WIDE), fast=FORMS[-1])
+with tempfile.TemporaryDirectory() as folder:
+    packets = packets_of(ColumnSource(data, "A"), folder, fast=False, decision_engine=moody, risk_policy=WIDE)
+text = repr([{name: column.tolist() for name, column in rows[table].items()} for table in rows])
+print(hashlib.sha256(packets + (text + repr(summary) + repr(state)).encode()).hexdigest())
+"""
+
+
+def test_other_processes_give_the_same_bytes():
+    found = set()
+    for more in ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LC_ALL": "C"}):
+        done = subprocess.run(  # noqa: S603 - this Python
+            [sys.executable, "-W", "error", "-c", PROGRAM, str(Path(__file__).resolve().parents[2])],
+            env={**os.environ, **more}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) == 1
