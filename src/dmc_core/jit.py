@@ -74,6 +74,37 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return twin
 
 
+def bound(
+    function: Callable[..., R],
+    arguments: Sequence[Any],
+    model: tuple[str, Callable[..., Any]] | None = None,
+) -> Callable[..., R]:
+    """Compile a kernel for exactly these kinds of arguments, and give its entry point.
+
+    It takes positional arguments of these kinds and checks nothing: a call costs a microsecond, where
+    the compiled twin itself would look at the layout of each record first.
+
+    Args:
+        function: The kernel.
+        arguments: What it will be called with.
+        model: The name of a kernel that it calls, and what is to be called in its place.
+
+    Raises:
+        ConfigError: numba is missing, or cannot compile the model; one line says what and why.
+    """
+    numba = numba_module()
+    kinds = tuple(numba.typeof(given) for given in arguments)
+    twin: Any = compiled(function) if model is None else _with_model(function, *model)
+    try:
+        twin.compile(kinds)
+    except numba.core.errors.NumbaError as error:
+        if model is None:
+            raise
+        raise _not_compiled(model[1], error) from None
+    point: Callable[..., R] = twin.overloads[kinds].entry_point
+    return point
+
+
 def entry(
     function: Callable[..., R], arguments: Sequence[Any], model_at: int, layouts: Sequence[Any]
 ) -> tuple[Callable[..., R], Any]:
@@ -88,7 +119,7 @@ def entry(
         layouts: Layouts of the records that the model takes; it gives nothing back.
 
     Returns:
-        The compiled twin, and what to hand over in the model's place.
+        The entry point, as `bound` gives it, and what to hand over in the model's place.
 
     Raises:
         ConfigError: numba is missing, or cannot compile the model; one line says what and why.
@@ -99,20 +130,31 @@ def entry(
     model: Any = compiled(arguments[model_at])
     signature = tuple(numba.from_dtype(layout) for layout in layouts)
     try:
-        model.disable_compile(False)
         model.compile(signature)
     except numba.core.errors.NumbaError as error:
-        name = getattr(arguments[model_at], "__qualname__", "?")
-        raise ConfigError(
-            f"model {name} cannot be compiled: {_first_cause(str(error))}; mend it, or give it as a plain "
-            "function of named features, which runs slower"
-        ) from None
+        raise _not_compiled(arguments[model_at], error) from None
     kinds[model_at] = types.FunctionType(types.void(*signature))
     twin: Any = compiled(function)
-    twin.disable_compile(False)
     twin.compile(tuple(kinds))
-    twin.disable_compile()  # so that the model is taken by its address, not as a kind of its own
-    return twin, model
+    point: Callable[..., R] = twin.overloads[tuple(kinds)].entry_point
+    return point, model
+
+
+def _with_model(function: Any, name: str, model: Callable[..., Any]) -> Any:
+    """Compile a copy of a kernel that calls a model by `name`; of a model of the user's it is not kept."""
+    names = dict(compiled(function).py_func.__globals__)  # type: ignore[attr-defined]
+    names[name] = compiled(model)
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+    copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+    return _njit(numba_module(), copy, apart=f"{model.__module__}.{model.__qualname__}")
+
+
+def _not_compiled(model: object, error: Exception) -> ConfigError:
+    name = getattr(model, "__qualname__", "?")
+    return ConfigError(
+        f"model {name} cannot be compiled: {_first_cause(str(error))}; mend it, or give it as a plain "
+        "function of named features, which runs slower"
+    )
 
 
 _CAUSES = (
@@ -175,12 +217,18 @@ def _column(values: tuple[Any, ...]) -> Any:
     return values
 
 
-def _njit(numba: Any, function: FunctionType) -> Any:
-    """Hand a function to numba, whose own settings are as before when this returns."""
+def _njit(numba: Any, function: FunctionType, apart: str = "") -> Any:
+    """Hand a function to numba, whose own settings are as before when this returns.
+
+    Only our own kernels are kept in the cache: what a user's file imports is not in the name of its
+    folder. `apart` names a folder of its own for a copy.
+    """
+    module = (apart or function.__module__).partition(".")[0]
     before = numba.config.CACHE_DIR
     try:
-        numba.config.CACHE_DIR = str(_writable_cache())
-        return numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function)
+        numba.config.CACHE_DIR = str(_writable_cache() / apart)
+        keep = module in PACKAGES
+        return numba.njit(cache=keep, nogil=True, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = before
 

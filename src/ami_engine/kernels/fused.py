@@ -6,15 +6,16 @@ The live loop comes in twice a step, before its model (`take_input`) and behind 
 batch.py repeats all of it without Python between.
 """
 
-from ami_engine.kernels.decision import Decision, Rules
+from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.guard import judge_plan, see
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput, show_model
 from ami_engine.kernels.observe import observe
+from ami_engine.kernels.outcome import Outcome, write_outcome
 from ami_engine.kernels.plan import plan_orders
-from ami_engine.kernels.proposing import clear_proposed, hold_unasked, why_not_asked
+from ami_engine.kernels.proposing import check_proposed, clear_proposed, hold_unasked, why_not_asked
 from ami_engine.kernels.pursue import pursue
-from ami_engine.kernels.records import Cell, EngineState
+from ami_engine.kernels.records import Cell, EngineState, Memory
 from ami_engine.kernels.telemetry import record_step
 from decision_schema.kernel import kernel
 from decision_schema.reasons import OK
@@ -116,13 +117,35 @@ def take_at(
 
 
 @kernel
-def decide_at(
+def ask_model(_x: ModelInput, _memory: Memory, _proposed: Proposed) -> None:
+    """Stand where the model of the run is compiled in; by itself it proposes nothing."""
+
+
+@kernel
+def ask_at(xs: list[ModelInput], cells: list[Cell], decisions: list[Decision], at: int) -> int:
+    """Ask the model about market `at`; OK, or the reason for which its answer is no proposal."""
+    ask_model(xs[0], cells[at].memory, decisions[0].proposed)
+    return check_proposed(decisions[0].proposed)
+
+
+@kernel
+def decide_and_show(
     states: list[EngineState],
     cells: list[Cell],
     rules: list[Rules],
     decisions: list[Decision],
+    outs: list[Outcome],
     at: int,
     inconsistent: int,
 ) -> None:
-    """Turn a proposal into messages: `decide_step`."""
+    """Turn a proposal into messages, and lay out flat what the step came to."""
     decide_step(states[0], cells, rules, decisions[0], at, inconsistent)
+    write_outcome(outs[0], states[0], cells, decisions[0], at)
+
+
+@kernel
+def show_outcome(
+    states: list[EngineState], cells: list[Cell], decisions: list[Decision], outs: list[Outcome], at: int
+) -> None:
+    """Lay out flat what stands in the records now."""
+    write_outcome(outs[0], states[0], cells, decisions[0], at)

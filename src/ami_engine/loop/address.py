@@ -22,8 +22,7 @@ def address(engine: Engine, action: Action, travels: dict[str, Any]) -> list[Mes
         action: The final action.
         travels: Params that travel with the orders.
     """
-    core, messages = engine.core, []
-    decision = core.decision
+    messages, decision = [], engine.core.decision
     for i in range(decision.n_messages):
         m = decision.messages[i]
         if m.op == CANCEL:
@@ -32,13 +31,13 @@ def address(engine: Engine, action: Action, travels: dict[str, Any]) -> list[Mes
         order_id = client_order_id(engine.run_key, m.step, m.leg)
         replaces = engine.ids.of(m.cell, m.old_slot) if m.op == REPLACE else ""
         engine.ids.add(order_id, m.cell, m.slot, m.lots)
-        market = core.cells[m.cell].market
+        tick_num, tick_den, lot_num, lot_den = engine.grids[m.cell]
         order = Order(
             client_order_id=order_id,
             market_id=engine.market_ids[m.cell],
             side="buy" if m.side > 0 else "sell",
-            price=None if m.takes else price_of(m.price_ticks, market.tick_num, market.tick_den),
-            size=price_of(m.lots, market.lot_num, market.lot_den),
+            price=None if m.takes else price_of(m.price_ticks, tick_num, tick_den),
+            size=price_of(m.lots, lot_num, lot_den),
             time_in_force=_TIFS[m.tif],  # type: ignore[arg-type]
             post_only=m.post_only == 1,
             reduce_only=m.reduce_only == 1,

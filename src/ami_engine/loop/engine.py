@@ -14,6 +14,7 @@ from ami_engine.execution.order_ids import OrderIds
 from ami_engine.kernels.decision import Rules
 from ami_engine.kernels.records import Cell, EngineState, new_cell, new_state
 from ami_engine.loop.core import Core
+from ami_engine.loop.fast_core import FastCore
 from ami_engine.mdm.decision_engine import DecisionEngine
 from ami_engine.ports import Capabilities
 from decision_schema.instruments import DEFAULT_INSTRUMENT, Instrument
@@ -83,12 +84,14 @@ class Engine:
         self.ids = OrderIds()
         self.entries = EntryLog()
         self._numbers: dict[str, int] = {}
+        self.grids: list[tuple[int, int, int, int]] = []
         self.rules: list[MarketRules] = [self.account_rules]
         state = new_state(config.run.initial_equity)
         state.is_live = int(capabilities.live)
         state.warmup_ns = model.warmup_ms * NS_PER_MS
         blank = self.make_cell(-1, DEFAULT_INSTRUMENT)
-        self.core = Core(state, blank, rules_record(self.account_rules), fast=fast)
+        make = FastCore if fast else Core
+        self.core: Core | FastCore = make(state, blank, rules_record(self.account_rules))
         if model.kernel_model is not None:
             for i, value in enumerate(model.kernel_model.values_of(model.params)):
                 self.core.x.params[i] = value
@@ -109,6 +112,8 @@ class Engine:
         number = len(self.market_ids)
         self.market_ids.append(market_id)
         self._numbers[market_id] = number
+        instrument = self.instrument(market_id)
+        self.grids.append((*instrument.tick, *instrument.lot))
         self.rules.insert(number, rules)
         self.core.add(self.make_cell(number, self.instrument(market_id)), rules_record(rules))
 

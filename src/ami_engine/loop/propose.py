@@ -18,6 +18,7 @@ from decision_schema.instruments import price_of
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, Proposal
 from decision_schema.units import NS_PER_MS, UnixNs
+from dmc_core.dmc.decide import HOLD
 
 _NO_PARAMS: dict[str, Any] = {}
 
@@ -44,21 +45,19 @@ def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
     """
     core, event = engine.core, admitted.event
     if why != reasons.OK:
-        action = Action.HOLD if core.decision.proposed.action == _HOLD else Action.CANCEL
+        pulls = why == reasons.SETTLED and core.proposed.action != HOLD
+        action = Action.CANCEL if pulls else Action.HOLD
         name = NAMES[why] if event.bad is None else event.bad.reason
         return Asked(Proposal(action=action, confidence=1.0, reasons=[name]), _NO_PARAMS)
     kernel_model = engine.model.kernel_model
     if kernel_model is not None:
         if core.ask(kernel_model.function, admitted.inp.cell) != reasons.OK:
             return Asked(engine.model.unusable(), _NO_PARAMS)
-        proposal = kernel_model.proposal(core.decision.proposed)
+        proposal = kernel_model.proposal(core.answer())
         return Asked(proposal, travels_of(proposal.params))
     proposal = engine.model.propose(named(core.features(admitted.inp.cell)), **_offered(engine, admitted))
-    read_proposed(proposal, event.market_id, core.decision.proposed)
+    read_proposed(proposal, event.market_id, core.proposed)
     return Asked(proposal, travels_of(proposal.params))
-
-
-_HOLD = 1
 
 
 def _offered(engine: Engine, admitted: Admitted) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import msgspec
 from ami_engine.execution.gateway import Message
 from ami_engine.features.catalogue import NAMES as FEATURE_NAMES
 from ami_engine.kernels.decision import TERMS_FROM
-from ami_engine.kernels.orders import FREE, STATUS_NAMES
+from ami_engine.kernels.orders import STATUS_NAMES
 from ami_engine.loop.address import intent_of
+from ami_engine.loop.core import Shown
 from ami_engine.loop.decide import PolicyInUse
 from ami_engine.loop.edge import Admitted
 from ami_engine.loop.engine import Engine
@@ -17,6 +18,7 @@ from ami_engine.loop.propose import Asked, params_record
 from ami_engine.loop.verdict_words import Words
 from decision_schema import reasons
 from decision_schema.events import UNSET, Report
+from decision_schema.instruments import price_of
 from decision_schema.packet_v2 import SCHEMA_VERSION
 from decision_schema.reasons import NAMES
 from decision_schema.step_packet import (
@@ -52,6 +54,7 @@ def record(
 ) -> StepPacket:
     """Build the packet; every number in it is finite or tagged."""
     core, proposal = engine.core, asked.proposal
+    shown = core.shown()
     mdm = MdmRecord(
         Features(*[value if value == value else UNSET for value in core.features(admitted.inp.cell)]),
         ProposalRecord(
@@ -68,36 +71,36 @@ def record(
     return StepPacket(
         SCHEMA_VERSION,
         engine.run_id,
-        engine.state.step,
+        shown.step,
         admitted.event,
         External(admitted.inp.now_ns, list(reports)),
         mdm,
         _guards(engine, admitted.inp.cell, in_use, words),
         FinalActionRecord(
-            str(words.action), words.action is proposal.action, words.reasons, _params_out(engine, asked, words)
+            str(words.action), words.action is proposal.action, words.reasons, _params_out(engine, admitted.inp.cell, asked, words)
         ),
         MismatchRecord(words.flags, words.codes, in_use.policy.throttle_refresh_ms),
         [intent_of(message) for message in messages],
-        state_record(engine),
+        _state(engine, shown),
     )
 
 
-def _params_out(engine: Engine, asked: Asked, words: Words) -> dict[str, Any]:
+def _params_out(engine: Engine, number: int, asked: Asked, words: Words) -> dict[str, Any]:
     """Give what went out of an ACT: the surviving orders on the grid, and what travels with them."""
     if words.action is not Action.ACT:
         return {}
     plan, orders = engine.core.decision.plan, []
-    market = engine.core.cells[engine.core.at].market
+    tick_num, tick_den, lot_num, lot_den = engine.grids[number]
     for i in range(plan.n_wanted):
         want = plan.wanted[i]
         if want.allowed:
             order: dict[str, Any] = {
                 "side": "buy" if want.side > 0 else "sell",
-                "size": want.lots * market.lot_num / market.lot_den,
+                "size": price_of(want.lots, lot_num, lot_den),
                 "level": want.level,
             }
             if not want.takes:
-                order["price"] = want.price_ticks * market.tick_num / market.tick_den
+                order["price"] = price_of(want.price_ticks, tick_num, tick_den)
             orders.append(order)
     return {**params_record(asked.travels), "orders": orders}
 
@@ -139,34 +142,26 @@ def _guards(engine: Engine, number: int, in_use: PolicyInUse, words: Words) -> G
 
 
 def state_record(engine: Engine) -> StateRecord:
-    """Give the state that a step leaves: positions in lots, open orders, money, latches."""
-    state = engine.state
-    positions: dict[str, int] = {}
-    orders: list[OpenOrderRecord] = []
-    exiting: list[str] = []
-    for number, market_id in enumerate(engine.market_ids):
-        cell = engine.core.cells[number]
-        if cell.position.lots:
-            positions[market_id] = cell.position.lots
-        if cell.exiting:
-            exiting.append(market_id)
-        for i in range(cell.orders.used):
-            slot = cell.orders.slots[i]
-            if slot.status != FREE:
-                orders.append(
-                    OpenOrderRecord(
-                        engine.ids.of(number, i), STATUS_NAMES[slot.status], slot.lots - slot.filled_lots
-                    )
-                )
-    account = state.account
+    """Give the state as it stands now: positions in lots, open orders, money, latches."""
+    engine.core.refresh()
+    return _state(engine, engine.core.shown())
+
+
+def _state(engine: Engine, shown: Shown) -> StateRecord:
+    """Give the state that a step leaves."""
+    names = engine.market_ids
     record = StateRecord(
-        positions, orders, account.equity, account.realized, account.unrealized, account.fees,
-        account.max_drawdown,
+        {names[number]: lots for number, lots in shown.positions},
+        [
+            OpenOrderRecord(engine.ids.of(order.cell, order.slot), STATUS_NAMES[order.status], order.lots)
+            for order in shown.open_orders
+        ],
+        shown.equity, shown.realized, shown.unrealized, shown.fees, shown.max_drawdown,
     )  # fmt: skip
-    if account.funding:
-        record.funding = account.funding
-    if state.stopped != reasons.OK:
-        record.stopped = StoppedRecord(state.stop_step, NAMES[state.stopped])
-    if exiting:
-        record.exiting = exiting
+    if shown.funding:
+        record.funding = shown.funding
+    if shown.stopped != reasons.OK:
+        record.stopped = StoppedRecord(shown.stop_step, NAMES[shown.stopped])
+    if shown.exiting:
+        record.exiting = [names[number] for number in shown.exiting]
     return record

@@ -337,8 +337,7 @@ class LiveRun:
             packet.latency_ms = (clock.elapsed_ns() - begun_ns) / NS_PER_MS
         self.trace.append(packet)
         self.summary.update(packet)
-        state = self.engine.state
-        self.summary.set_fills(state.fills_bought, state.fills_sold)
+        self.summary.set_fills(*self.engine.core.fills())
         if self.live_broker and any(message.op != "cancel" for message in messages):
             self.trace.sync()  # the packet is the record of the intents: on disk before any leaves
         elif self.clock.live or self.live_broker or packet.step % FLUSH_EVERY == 0:
