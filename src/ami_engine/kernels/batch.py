@@ -540,7 +540,7 @@ def _ask_for_evidence(
 def _refuses_leg(decision: Decision, k: int, row: int) -> bool:
     leg = decision.legs[k]
     verdict = leg.verdicts[row - FIRST_LEG_ROW]
-    return leg.increasing == 1 and (verdict == BREACH or verdict == UNKNOWN_VERDICT)
+    return leg.increasing == 1 and (verdict in (BREACH, UNKNOWN_VERDICT))
 
 
 @kernel

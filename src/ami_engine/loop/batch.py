@@ -268,7 +268,7 @@ def model_reasons_of(engine: Engine) -> tuple[str, ...]:
 
 
 _ARRAYS = (
-    "market", "ts_ns", "received_ns", "seq", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth", "ask_depth",
-    "depth", "trade_price", "trade_size", "trade_side",
+    "market", "ts_ns", "received_ns", "seq", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth",
+    "ask_depth", "depth", "trade_price", "trade_size", "trade_side",
 )  # fmt: skip
 _MODEL_AT = 5

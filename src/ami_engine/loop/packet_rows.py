@@ -374,7 +374,8 @@ def _hold(proposal: Mapping[str, Any], final: Mapping[str, Any], guards: Mapping
 def _guard_reason(packet: PacketV2) -> int:
     """Code the reason of the first refusal that asks for the action taken, else of the first."""
     guards, action = packet.guards, _ACTIONS[packet.final_action["action"]]
-    verdicts, row = guards["verdicts"], guards["refusing"][0]
+    verdicts: list[int] = guards["verdicts"]
+    row: int = guards["refusing"][0]
     for asker in guards["refusing"]:
         asks_for = SEVERITY[asker] if verdicts[asker] == BREACH else HOLD
         if asks_for == action:
