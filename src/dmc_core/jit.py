@@ -97,7 +97,7 @@ def bound(
     twin: Any = compiled(function) if model is None else _with_model(function, *model)
     try:
         twin.compile(kinds)
-    except numba.core.errors.NumbaError as error:
+    except Exception as error:  # a user's model: numba raises what it likes
         if model is None:
             raise
         raise _not_compiled(model[1], error) from None
@@ -131,7 +131,7 @@ def entry(
     signature = tuple(numba.from_dtype(layout) for layout in layouts)
     try:
         model.compile(signature)
-    except numba.core.errors.NumbaError as error:
+    except Exception as error:  # noqa: BLE001 - a user's model: numba raises what it likes
         raise _not_compiled(arguments[model_at], error) from None
     kinds[model_at] = types.FunctionType(types.void(*signature))
     twin: Any = compiled(function)
@@ -254,6 +254,7 @@ def numba_module() -> Any:
     """
     if not can_compile():
         raise ConfigError(MISSING)
+    os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")  # its functions differ in the last bit
     return importlib.import_module("numba")
 
 

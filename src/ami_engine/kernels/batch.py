@@ -107,7 +107,9 @@ class BatchState:
         next_timer_ns: When the next one is due; 0 = not known yet.
         refusals: Refusals by row of the guard table; `first_refusal` the step of the first of each.
         bad_fields: Inputs refused for a field, by its place in inputs.FIELDS; `first_bad_field` likewise.
-        rejections: Rejected orders by reason of PAPER_REASONS; `first_rejection` likewise.
+        unusable: Answers of the model that were no proposal.
+        n_rejected: Orders rejected.
+        rejections: The same by reason of PAPER_REASONS; `first_rejection` the number of the first of each.
     """
 
     n_rows: int = 0
@@ -116,6 +118,8 @@ class BatchState:
     next_query_ns: int = 0
     timer_ns: int = 0
     next_timer_ns: int = 0
+    unusable: int = 0
+    n_rejected: int = 0
     refusals: list[int] = field(default_factory=lambda: [0] * N_GUARDS)
     first_refusal: list[int] = field(default_factory=lambda: [0] * N_GUARDS)
     bad_fields: list[int] = field(default_factory=lambda: [0] * _N_FIELDS)
@@ -131,6 +135,7 @@ class Door:
     Args:
         pending: 1 = the row at hand is admitted, its timers are not through.
         known: Markets known before it.
+        n_reasons: How many reasons of its own the model has words for.
         timer_at: The next market to get its timer at this instant; `timers_left` instants may follow.
     """
 
@@ -142,6 +147,7 @@ class Door:
     timer: Input = field(default_factory=Input)
     pending: int = 0
     known: int = 0
+    n_reasons: int = 0
     timer_at: int = 0
     timers_left: int = 0
 
@@ -179,6 +185,9 @@ def step_input(
     if asked:
         model(door.x, cell.memory, decision.proposed)
         why = check_proposed(decision.proposed)
+        batch.unusable += int(why != OK)
+        if not 0 <= decision.proposed.reason < door.n_reasons:
+            decision.proposed.reason = -1  # it has no words
     decide_step(state, cells, rules, decision, inp.cell, inconsistent)
     _count_refusals(batch, state, decision)
     _write_row(batch, state, cell, decision, inp, why, n_reports, rows)
@@ -399,8 +408,9 @@ def _apply_report(
         if slot >= 0:
             take_status(cell.orders, slot, _STATUSES[report.status], now_ns)
         if report.status == IS_REJECTED:
+            batch.n_rejected += 1
             if batch.rejections[report.reason] == 0:
-                batch.first_rejection[report.reason] = state.step
+                batch.first_rejection[report.reason] = batch.n_rejected
             batch.rejections[report.reason] += 1
         return 0
     role = MAKER if report.maker == 1 else TAKER
@@ -524,7 +534,7 @@ def _ask_for_evidence(
 def _refuses_leg(decision: Decision, k: int, row: int) -> bool:
     leg = decision.legs[k]
     verdict = leg.verdicts[row - FIRST_LEG_ROW]
-    return leg.increasing == 1 and (verdict == BREACH or verdict == UNKNOWN_VERDICT)
+    return leg.increasing == 1 and (verdict in (BREACH, UNKNOWN_VERDICT))
 
 
 @kernel
@@ -615,7 +625,7 @@ def _write_row(
     row.why = why
     if verdict.mark != OK:
         row.why = verdict.mark
-    elif verdict.hold != OK:
+    elif verdict.hold != OK and judgement.action == HOLD:
         row.why = verdict.hold
     row.kept = verdict.kept
     refusing = 0

@@ -4,7 +4,6 @@ from ami_engine.kernels.costs import record_cost
 from ami_engine.kernels.ledger import apply_fill, size_of
 from ami_engine.kernels.markouts import record_fill
 from ami_engine.kernels.orders import (
-    FREE,
     Orders,
     acknowledge,
     end_order,
@@ -40,10 +39,12 @@ CANCEL_LOST_NS = 1_000 * NS_PER_MS
 
 @kernel
 def slot_of(orders: Orders, step: int, leg: int) -> int:
-    """Find the slot of the order with that name; -1 = its end is confirmed."""
+    """Find the slot of the order with that name, also of one that has ended; -1 = another one has it."""
     for i in range(orders.used):
-        order = orders.slots[i]
-        if order.status != FREE and order.step == step and order.leg == leg:
+        if orders.slots[i].step == step and orders.slots[i].leg == leg:
+            return i
+    for i in range(orders.used, len(orders.slots)):
+        if orders.slots[i].step == step and orders.slots[i].leg == leg:
             return i
     return -1
 

@@ -55,7 +55,8 @@ class DecisionRow:
 class FillRow:
     """One fill as the ledger took it; the order is named by the step and leg that sent it.
 
-    ``liquidity`` 0 = maker, 1 = taker; ``ts_ns`` is the venue's time of it.
+    ``liquidity`` 0 = maker, 1 = taker, 2 = not said; ``order_step`` -1 = no order of ours.
+    ``ts_ns`` is the venue's time of it.
     """
 
     step: int = 0

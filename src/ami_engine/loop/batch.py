@@ -8,12 +8,14 @@ that answers to orders) goes through run_loop.py instead, and gives the same.
 from collections.abc import Callable
 from typing import Any
 
+from ami_engine.execution.order_ids import client_order_id
 from ami_engine.kernels import batch as kernels
 from ami_engine.kernels.admission import MarketFeed, MarketRow
 from ami_engine.kernels.event_clock import EventTime
 from ami_engine.kernels.inputs import DepartureRow, TradeRow
 from ami_engine.kernels.latency import FEED, Latency
 from ami_engine.kernels.ledger import value_account
+from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.records import MAX_MARKETS
 from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
 from ami_engine.loop.arguments import timer_interval_ns
@@ -53,7 +55,8 @@ class BatchRun:
         config = engine.config
         data = config.data
         timer_ns = timer_interval_ns(config, live=False)
-        door = kernels.Door(paper=broker.paper_for(config.run.seed))
+        reasons = model_reasons_of(engine)
+        door = kernels.Door(paper=broker.paper_for(config.run.seed), n_reasons=len(reasons))
         if engine.model.kernel_model is not None:
             door.x.params[:] = engine.model.kernel_model.values_of(engine.model.params)
         self.feed_ids: list[str] = []
@@ -221,8 +224,21 @@ class BatchRun:
                 break
             now_ns += CLOSING_NS
             kernels.close_cancel(states, cells, doors, markets, table)
+        self._name_open_orders()
         value_account(core.state.account, core.cells, len(core.cells) - 1, core.state.now_ns)
+        if batches[0].unusable:
+            self.engine.model.unusable()  # it is told once a kind
         self.counts.finish(batches[0], core.state)
+
+    def _name_open_orders(self) -> None:
+        """Give the orders whose end is not confirmed their names, for the summary."""
+        engine = self.engine
+        for number, cell in enumerate(engine.cells):
+            for i in range(cell.orders.used):
+                slot = cell.orders.slots[i]
+                if slot.status != FREE:
+                    name = client_order_id(engine.run_key, slot.step, slot.leg)
+                    engine.ids.add(name, number, i, slot.lots)
 
     def _views(self) -> tuple[Any, ...]:
         """Give the records as the interpreted kernels read them."""

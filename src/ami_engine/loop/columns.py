@@ -270,7 +270,8 @@ class _Reader:
                 row = self.rows + int((codes == code).argmax())
                 seen = "null" if market_id is None else f"a text of {len(market_id)} characters"
                 raise ContractError(f"{name}[{row}] is {seen}: give a text of at most {MAX_MARKET_ID}")
-        numbers = [self.markets.setdefault(market_id, len(self.markets)) for market_id in found]
+        names = [market_id or self.market_id for market_id in found]
+        numbers = [self.markets.setdefault(name, len(self.markets)) for name in names]
         return _sealed(np.array(numbers or [0], np.int32)[codes])
 
     def _one_market(self, n: int) -> Any:

@@ -34,7 +34,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "action": tuple(map(str, Action)),
     "flags": ("", "buy", "sell", "both"),
     "side": _SIDES,
-    "liquidity": ("maker", "taker"),
+    "liquidity": ("maker", "taker", ""),
     "op": ("", "submit", "replace", "cancel") if (SUBMIT, REPLACE, CANCEL) == (1, 2, 3) else (),
     "tif": ("GTC", "IOC", "FOK") if (GTC, IOC, FOK) == (0, 1, 2) else (),
 }

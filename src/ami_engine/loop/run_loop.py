@@ -204,6 +204,7 @@ class LiveRun:
         self.source_failures = 0
         self.events = 0
         self.closing_reports: list[Report] = []
+        self.closing_ns: list[UnixNs] = []
         self.fill_model: object = {}
         self.trace = TraceLogger(
             self.run_id, config.trace.output_dir, manifest=manifest_of(self.engine), must_be_new=True
@@ -366,6 +367,7 @@ class LiveRun:
         for _ in range(CLOSING_ROUNDS):
             reports = self.gateway.drain(now_ns)
             self.closing_reports += reports
+            self.closing_ns += [now_ns] * len(reports)
             for remark in apply_reports(engine, reports, now_ns):
                 self.trace.audit({"kind": "venue_inconsistent", "what": remark})
             resting = open_orders(engine)
@@ -397,6 +399,7 @@ class LiveRun:
             "head": self.trace.head,
             "closing": {
                 "reports": [msgspec.to_builtins(report) for report in self.closing_reports],
+                "now_ns": self.closing_ns,
                 "state": msgspec.to_builtins(state_record(self.engine)),
             },
         }

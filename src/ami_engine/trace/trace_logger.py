@@ -172,7 +172,7 @@ class TraceLogger:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json whole: a reader sees the old one or the new one."""
-        self._write_whole(SUMMARY, pretty_json(redact_secrets(dict(summary))))
+        write_summary(self.run_dir, summary)
 
     def close(self) -> None:
         """Flush and close both logs; a logger that is let go closes itself."""
@@ -185,12 +185,25 @@ class TraceLogger:
         self.close()
 
     def _write_whole(self, name: str, body: bytes) -> None:
-        part = self.run_dir / f"{name}.part"
-        try:
-            part.write_bytes(body)
-            part.replace(self.run_dir / name)
-        except OSError as error:
-            raise TraceError(f"{self.run_dir / name} cannot be written: {error.strerror}") from None
+        _write_whole(self.run_dir / name, body)
+
+
+def write_summary(run_dir: Path, summary: Mapping[str, Any]) -> None:
+    """Write the summary.json of a run whole.
+
+    Raises:
+        TraceError: It cannot be written.
+    """
+    _write_whole(run_dir / SUMMARY, pretty_json(redact_secrets(dict(summary))))
+
+
+def _write_whole(file: Path, body: bytes) -> None:
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_bytes(body)
+        part.replace(file)
+    except OSError as error:
+        raise TraceError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _close_both(traces: ChainedFile, audit: ChainedFile) -> None:
