@@ -30,7 +30,7 @@ imports: $(VENV)/.dev ## which module may import which
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev ## the tests, without the slow ones
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 slow: $(VENV)/.dev ## the longer campaigns
 	$(BIN)/pytest -n 2 -m slow
