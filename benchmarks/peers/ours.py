@@ -1,13 +1,12 @@
 """mdm-engine on the rule: `python ours.py DATA.npz --variant NAME`; prints one line of JSON.
 
 `plain`: no latency, the conservative queue model; `queue`: 5 ms each way and the power queue model.
-Both do the full step: features, model, all guards, order management, and a trace of every decision.
+Both do the full step: features, model, all guards, order management, and a row of every decision, fill
+and order, kept in memory.
 """
 
 import logging
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,23 +23,19 @@ from common import (
 )
 
 VARIANTS = ("plain", "queue")
-ROWS = 20_000
-"""Rows that the driver of one event at a time is given; its speed does not hang on how many there are."""
-REPEATS = 1
+ROWS = None
+"""All rows."""
+REPEATS = 5
 WARM_ROWS = 200
 MARKET = "M"
 NS_PER_MS = 1_000_000
 
 
 def run_ours(columns: dict[str, np.ndarray], variant: str) -> dict[str, Any]:
-    """Run the rule over the columns with the engine, and give the counts that come out.
-
-    SWAP HERE: when `ami_engine.loop.batch.run_batch(columns, ...)` is there, call it in the place of
-    `run_loop(source, ...)` with the same broker and config, and set `ROWS` to None
-    and `REPEATS` to 5.
-    """
+    """Run the rule over the columns with the engine, and give the counts that come out."""
     from ami_engine.config import ExecutionSection, FeaturesSection, RunConfig, RunSection
-    from ami_engine.loop.run_loop import run_loop
+    from ami_engine.loop.run_batch import run_batch
+    from ami_engine.mdm.reference_model import propose_reference
     from ami_engine.sim.paper_broker import PaperBroker
     from decision_schema.instruments import Instrument
     from dmc_core.dmc.risk_policy import RiskPolicy
@@ -62,8 +57,10 @@ def run_ours(columns: dict[str, np.ndarray], variant: str) -> dict[str, Any]:
         guards=RiskPolicy(**LIMITS),
         instruments=[instrument],
     )
-    with tempfile.TemporaryDirectory() as folder:
-        summary = run_loop(source_of(columns), broker, config=config, output_dir=Path(folder), run_id="peers")
+    result = run_batch(
+        columns, broker=broker, config=config, market_id=MARKET, run_id="peers", model=propose_reference
+    )
+    summary = result.summary
     return {
         "acts": summary["action_counts"].get("ACT", 0),
         "sent": summary["orders_submitted"] - summary["orders_replaced"],
@@ -73,31 +70,6 @@ def run_ours(columns: dict[str, np.ndarray], variant: str) -> dict[str, Any]:
         "refusals": summary["refusals"],
         "ended": summary["ended"],
     }
-
-
-def source_of(columns: dict[str, np.ndarray]) -> Any:
-    """Give the columns as a source of one event at a time."""
-    from ami_engine.ports import MarketDataSource
-
-    class Rows(MarketDataSource):
-        def __init__(self) -> None:
-            self.rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-
-        def next_event(self) -> dict[str, Any] | None:
-            row = next(self.rows, None)
-            if row is None:
-                return None
-            ts_ns, bid, ask, bid_size, ask_size, price, size, side = row
-            if side:
-                word = "buy" if side > 0 else "sell"
-                trade = {"price": price, "size": size, "aggressor_side": word}
-                return {"market_id": MARKET, "ts_ns": ts_ns, "trades": [trade]}
-            return {
-                "market_id": MARKET, "ts_ns": ts_ns,
-                "bid": bid, "ask": ask, "bid_size": bid_size, "ask_size": ask_size,
-            }  # fmt: skip
-
-    return Rows()
 
 
 def main() -> None:
