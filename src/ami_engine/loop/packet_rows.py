@@ -300,11 +300,12 @@ class PacketRows:
         if sent is None or filled is None:
             return
         market = self._markets[self.market_ids[sent.cell]]
-        lots = round((filled - market.grid.size(sent.filled_lots)) * market.grid.lot_den / market.grid.lot_num)
+        grid = market.grid
+        lots = round((filled - grid.size(sent.filled_lots)) * grid.lot_den / grid.lot_num)
         if lots <= 0:
             return
         row = FillRow(step=step, now_ns=now_ns, cell=sent.cell, side=sent.side, liquidity=UNSAID)
-        row.order_step, row.order_leg, row.size = sent.step, sent.leg, market.grid.size(lots)
+        row.order_step, row.order_leg, row.size = sent.step, sent.leg, grid.size(lots)
         row.price = sent.price if sent.price == sent.price else market.book.mid
         if report.get("avg_price") is not None:
             row.price = (report["avg_price"] * (sent.filled_lots + lots) - sent.paid) / lots
