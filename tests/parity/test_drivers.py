@@ -29,6 +29,7 @@ from ami_engine.loop.run_batch import run_batch
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.mdm.kernel_model import kernel_model
 from ami_engine.mdm.reference_model import propose_reference
+from ami_engine.ports import Broker
 from ami_engine.sim.microstructure_sim import MicrostructureSim
 from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.sim.synthetic_source import SyntheticSource
@@ -347,7 +348,7 @@ def setups(draw):
     )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(tables(), setups())
 def test_all_drivers_give_the_same(data, setup):
     check(data, setup)
@@ -443,7 +444,15 @@ def half(front, back):
     return 0.5
 
 
+class Plain(Broker):
+    """Fills every order at once, and tells it by the answer alone."""
+
+    def submit_order(self, order):
+        return {"status": "filled", "avg_price": order.price}
+
+
 PER_EVENT = {
+    "own": {"broker": Plain()},
     "model": {"model": python_model},
     "broker": {"broker": OwnBroker()},
     "queue": {"broker": PaperBroker(queue=half)},
@@ -462,6 +471,7 @@ def test_what_cannot_be_compiled_goes_event_by_event(why, to_files, tmp_path):
     assert result.decisions["market_id"].to_list() == ["A"] * 150
     assert result.run_dir == (tmp_path / "r" if to_files else None)
     assert (tmp_path / "r" / TRACES).exists() == to_files
+    assert result.fills.height == result.summary["fills"]
     if why == "model":
         assert set(result.decisions["model_reason"]) >= {"high", "low"}
     else:

@@ -27,6 +27,7 @@ from ami_engine.kernels.orders import CANCEL, FOK, GTC, IOC, REPLACE, SUBMIT
 from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
 from ami_engine.loop.edge import READ, code_of
 from ami_engine.loop.row_frames import Table
+from ami_engine.sim.order_terms import Grid, grid_of
 from ami_engine.trace.reader import read_packets
 from ami_engine.trace.trace_logger import AUDIT, read_manifest
 from decision_schema import reasons
@@ -76,22 +77,28 @@ class Rows(NamedTuple):
     orders: "np.ndarray[Any, Any] | None"
 
 
-class _Sent(NamedTuple):
-    """An order as it was sent: its name, its market, its side."""
+@dataclass(slots=True)
+class _Sent:
+    """An order as it was sent, and what of it was filled as its updates say."""
 
     step: int
     leg: int
     cell: int
     side: int
+    size: float
+    price: float
+    filled_lots: int = 0
+    paid: float = 0.0
 
 
 @dataclass(slots=True)
 class _Market:
-    """What is known of one market: its number, its bounds, its book."""
+    """What is known of one market: its number, its bounds, its grid, its book."""
 
     number: int
     price_min: float
     price_max: float
+    grid: Grid
     builder: BookBuilder = field(default_factory=BookBuilder)
     book: Book = field(default_factory=Book)
     staged: Book = field(default_factory=Book)
@@ -116,6 +123,7 @@ class PacketRows:
             name: msgspec.convert(found, Instrument, strict=False)
             for name, found in manifest["instruments"].items()
         }
+        self._tells_fills = manifest["capabilities"]["fills"]
         self._reasons: dict[str, int] = {}
         for number, text in enumerate(self.model_reasons):
             self._reasons.setdefault(text, number)
@@ -158,11 +166,11 @@ class PacketRows:
         now_ns = packet.external["now_ns"]
         self._last = packet.step, now_ns
         market = self._market_of(event, bad)
+        cell = -1 if market is None else market.number
+        for report in packet.external["reports"]:  # they come before the event
+            self._read_report(report, packet.step, now_ns)
         if market is not None and event.kind == "market" and bad in READ and not _is_undecoded(event):
             _build(market, event)
-        cell = -1 if market is None else market.number
-        for report in packet.external["reports"]:
-            self._read_report(report, packet.step, now_ns)
         for leg, intent in enumerate(packet.intents):  # a message's number in its step names its order
             self._read_intent(intent, packet.step, now_ns, leg)
         row = DecisionRow(step=packet.step, now_ns=now_ns, cell=cell, bad=bad)
@@ -189,7 +197,8 @@ class PacketRows:
         market = self._markets.get(event.market_id)
         if market is None and bad != reasons.TOO_MANY_MARKETS and not _is_undecoded(event):
             found = self._instruments.get(event.market_id, DEFAULT_INSTRUMENT)
-            market = _Market(len(self._markets), float(found.price_min), float(found.price_max))
+            bounds = float(found.price_min), float(found.price_max)
+            market = _Market(len(self._markets), *bounds, grid_of(found))
             self._markets[event.market_id] = market
             self.market_ids.append(event.market_id)
         return market
@@ -251,10 +260,10 @@ class PacketRows:
         row = OrderRow(step=step, now_ns=now_ns, op=_OPS[intent["op"]])
         if row.op != CANCEL:
             cell = self._markets[intent["market_id"]].number
-            self._sent[order_id] = _Sent(step, leg, cell, _SIDES[intent["side"]])
             row.side, row.tif = _SIDES[intent["side"]], _TIFS[intent["time_in_force"]]
             row.post_only, row.reduce_only = int(intent["post_only"]), int(intent["reduce_only"])
             row.level, row.size, row.price = intent["level"], float(intent["size"]), _number(intent["price"])
+            self._sent[order_id] = _Sent(step, leg, cell, row.side, row.size, row.price)
         sent = self._sent[order_id]
         row.cell, row.order_step, row.order_leg = sent.cell, sent.step, sent.leg
         if row.op == REPLACE:
@@ -264,6 +273,8 @@ class PacketRows:
 
     def _read_report(self, report: Mapping[str, Any], step: int, now_ns: int) -> None:
         """Take a fill that the ledger took: each once, of a market that was seen."""
+        if report.get("type") == "order" and not self._tells_fills:
+            self._read_update(report, step, now_ns)
         if report.get("type") != "fill" or report["fill_id"] in self._fills_seen:
             return
         sent = self._sent.get(report["client_order_id"])
@@ -278,6 +289,30 @@ class PacketRows:
         row.price, row.size, row.fee = (
             float(report["price"]), float(report["size"]), float(report.get("fee", 0.0)),
         )  # fmt: skip
+        self._fills.append(row)
+
+    def _read_update(self, report: Mapping[str, Any], step: int, now_ns: int) -> None:
+        """Take the fill that an update proves, as loop/reports.py does where no fills are reported."""
+        sent = self._sent.get(report["client_order_id"])
+        filled = report.get("filled_size")
+        if filled is None and sent is not None and report["status"] == "filled":
+            filled = sent.size
+        if sent is None or filled is None:
+            return
+        market = self._markets[self.market_ids[sent.cell]]
+        grid = market.grid
+        lots = round((filled - grid.size(sent.filled_lots)) * grid.lot_den / grid.lot_num)
+        if lots <= 0:
+            return
+        row = FillRow(step=step, now_ns=now_ns, cell=sent.cell, side=sent.side, liquidity=UNSAID)
+        row.order_step, row.order_leg, row.size = sent.step, sent.leg, grid.size(lots)
+        row.price = sent.price if sent.price == sent.price else market.book.mid
+        if report.get("avg_price") is not None:
+            row.price = (report["avg_price"] * (sent.filled_lots + lots) - sent.paid) / lots
+        if row.price - row.price != 0.0:
+            return
+        sent.filled_lots += lots
+        sent.paid += row.price * lots
         self._fills.append(row)
 
     def _read_closing(self) -> None:
