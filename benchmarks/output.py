@@ -18,6 +18,7 @@ from ami_engine.kernels.rows import DecisionRow
 from ami_engine.loop.batch_files import RowFiles, RowMemory
 from ami_engine.loop.columns import chunks_of
 from ami_engine.loop.result import BatchResult
+from ami_engine.loop.row_frames import columns_of
 from dmc_core.layout import array_of
 
 CHUNK = 16_384
@@ -50,7 +51,7 @@ def written(rows: Any, run_dir: Path) -> tuple[float, float]:
     begun = time.perf_counter()
     with RowFiles(run_dir, ["M"]) as files:
         for at in range(0, len(rows), CHUNK):
-            files.append("decisions", rows[at : at + CHUNK])
+            files.append("decisions", columns_of(rows[at : at + CHUNK]))
         taken = time.perf_counter() - begun
     return taken, time.perf_counter() - begun
 
@@ -59,7 +60,7 @@ def kept(rows: Any) -> float:
     memory = RowMemory(["M"])
     begun = time.perf_counter()
     for at in range(0, len(rows), CHUNK):
-        memory.append("decisions", rows[at : at + CHUNK])
+        memory.append("decisions", columns_of(rows[at : at + CHUNK]))
     return time.perf_counter() - begun
 
 

@@ -31,7 +31,8 @@ def price_of(ticks: Ticks, num: int, den: int) -> Price:
     >>> price_of(57, 1, 100)
     0.57
     """
-    return float(ticks) * float(num) / float(den)
+    price = float(ticks) * float(num)
+    return price if den == 1 else price / float(den)
 
 
 @kernel
@@ -41,7 +42,8 @@ def steps_of(price: Price, num: int, den: int) -> float:
     >>> steps_of(0.5, 1, 100)
     50.0
     """
-    return price * den / num
+    steps = price * den
+    return steps if num == 1 else steps / num  # to divide by 1 changes nothing and costs most
 
 
 @kernel
@@ -69,7 +71,7 @@ def floor_steps(value: float, num: int, den: int) -> int:
     >>> floor_steps(0.57, 1, 100), floor_steps(0.579, 1, 100)
     (57, 57)
     """
-    steps = value * den / num
+    steps = steps_of(value, num, den)
     return math.floor(_within(steps + _tolerance(steps)))
 
 
@@ -80,7 +82,7 @@ def ceil_steps(value: float, num: int, den: int) -> int:
     >>> ceil_steps(0.57, 1, 100), ceil_steps(0.571, 1, 100)
     (57, 58)
     """
-    steps = value * den / num
+    steps = steps_of(value, num, den)
     return math.ceil(_within(steps - _tolerance(steps)))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ami_engine.clock import EventClock
-from ami_engine.kernels.admission import MarketFeed, MarketRow, admit_row, load_row, stamp_of
+from ami_engine.kernels.admission import MarketFeed, MarketRow, admit_row
 from ami_engine.kernels.book import Book, copy_book
 from ami_engine.kernels.event_clock import MAX_JUMP_NS, MAX_NS, EventTime
 from ami_engine.kernels.inputs import Input, TradeRow
@@ -291,19 +291,3 @@ def test_a_book_before_any_time_takes_the_walls():
     ):
         admit_row(feed, book, staged, time, row, 0, 77, [TradeRow()], 0, inp)
         assert (inp.bad, inp.now_ns) == (OK, now_ns)
-
-
-def test_rows_are_loaded_from_columns():
-    columns = {
-        "ts_ns": [5, 6],
-        "received_ns": [],
-        "seq": [],
-        "bid": [0.4, NAN],
-        "ask": [0.5],
-        **{name: [] for name in (*PARTS[2:], "trade_price", "trade_size")},
-        "trade_side": [1, -1],
-    }
-    row = MarketRow(seq=7, depth=3.0)
-    load_row(row, 1, *columns.values())
-    assert bits(row) == bits(MarketRow(ts_ns=6, ask=0.5, trade_side=-1))
-    assert stamp_of(row, MarketFeed(offset_ns=4)) == 10

@@ -63,14 +63,16 @@ _READ = (OK, INVALID_BID, INVALID_ASK, INVALID_MID, INVALID_TRADE, CROSSED_BOOK,
 
 @dataclass(slots=True)
 class MarketRow:
-    """One row of a table: -1 (times, seq) and nan (the rest) are absent, whatever the column holds elsewhere.
+    """One row of a table: -1 (times, seq) and nan (the rest) are absent.
 
     Args:
+        feed: Number of its market among the feeds.
         ts_ns: The venue's time; `received_ns` ours.
         trade_price: With `trade_size` the print of the row; it has one where either is carried.
         trade_side: +1 where a buyer took, -1 a seller, 0 where none is said.
     """
 
+    feed: int = 0
     ts_ns: int = NONE
     received_ns: int = NONE
     seq: int = NONE
@@ -109,58 +111,6 @@ class MarketFeed:
     channels: Channels = field(default_factory=Channels)
     quotes: QuoteState = field(default_factory=QuoteState)
     parts: Parts = field(default_factory=Parts)
-
-
-@kernel
-def load_row(
-    row: MarketRow,
-    i: int,
-    ts_ns: list[int],
-    received_ns: list[int],
-    seq: list[int],
-    bid: list[float],
-    ask: list[float],
-    mid: list[float],
-    bid_size: list[float],
-    ask_size: list[float],
-    bid_depth: list[float],
-    ask_depth: list[float],
-    depth: list[float],
-    trade_price: list[float],
-    trade_size: list[float],
-    trade_side: list[int],
-) -> None:
-    """Take row `i` of columns; one of length 0 is absent, one of length 1 tells every row."""
-    row.ts_ns = _whole_at(ts_ns, i, NONE)
-    row.received_ns = _whole_at(received_ns, i, NONE)
-    row.seq = _whole_at(seq, i, NONE)
-    row.bid = _number_at(bid, i)
-    row.ask = _number_at(ask, i)
-    row.mid = _number_at(mid, i)
-    row.bid_size = _number_at(bid_size, i)
-    row.ask_size = _number_at(ask_size, i)
-    row.bid_depth = _number_at(bid_depth, i)
-    row.ask_depth = _number_at(ask_depth, i)
-    row.depth = _number_at(depth, i)
-    row.trade_price = _number_at(trade_price, i)
-    row.trade_size = _number_at(trade_size, i)
-    row.trade_side = _whole_at(trade_side, i, 0)
-
-
-@kernel
-def _whole_at(column: list[int], i: int, absent: int) -> int:
-    n = len(column)
-    if n == 0:
-        return absent
-    return column[0] if n == 1 else column[i]
-
-
-@kernel
-def _number_at(column: list[float], i: int) -> float:
-    n = len(column)
-    if n == 0:
-        return NAN
-    return column[0] if n == 1 else column[i]
 
 
 @kernel

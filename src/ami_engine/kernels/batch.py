@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ami_engine.kernels.admission import MarketFeed, MarketRow, admit_row, load_row, read_row, venue_time
+from ami_engine.kernels.admission import MarketFeed, MarketRow, admit_row, read_row, venue_time
 from ami_engine.kernels.book import Book, copy_book
 from ami_engine.kernels.costs import MAKER, TAKER
 from ami_engine.kernels.decision import Decision, Proposed, Rules
@@ -48,7 +48,7 @@ from ami_engine.kernels.paper import (
 from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState, Memory
 from ami_engine.kernels.reports import STATUS_CODES, slot_of, take_failure, take_fill, take_status
-from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
+from ami_engine.kernels.rows import DECISIONS, DecisionColumns, FillRow, OrderRow
 from decision_schema.instruments import price_of
 from decision_schema.kernel import kernel
 from decision_schema.reasons import INVALID_INPUT, MODEL_ERROR, OK
@@ -165,7 +165,7 @@ def step_input(
     inp: Input,
     trades: list[TradeRow],
     departures: list[DepartureRow],
-    rows: list[DecisionRow],
+    rows: DecisionColumns,
     fills: list[FillRow],
     orders: list[OrderRow],
 ) -> None:
@@ -213,7 +213,7 @@ def run_inputs(
     departures: list[DepartureRow],
     first: int,
     last: int,
-    rows: list[DecisionRow],
+    columns: list[DecisionColumns],
     fills: list[FillRow],
     orders: list[OrderRow],
     room: int,
@@ -223,9 +223,9 @@ def run_inputs(
     Returns:
         How far it came: before `last` where the rows of fills or orders have less than `room` left.
     """
-    batch, state, door = batches[0], states[0], doors[0]
+    batch, state, door, rows = batches[0], states[0], doors[0], columns[0]
     for i in range(first, last):
-        if _is_short(batch, rows, fills, orders, room):
+        if _is_short(batch, fills, orders, room):
             return i
         inp = inputs[i]
         if inp.bad == OK and inp.has_book == 1:
@@ -252,46 +252,28 @@ def run_columns(
     feed_latencies: list[Latency],
     seed: int,
     wall_ns: int,
-    market: list[int],
-    ts_ns: list[int],
-    received_ns: list[int],
-    seq: list[int],
-    bid: list[float],
-    ask: list[float],
-    mid: list[float],
-    bid_size: list[float],
-    ask_size: list[float],
-    bid_depth: list[float],
-    ask_depth: list[float],
-    depth: list[float],
-    trade_price: list[float],
-    trade_size: list[float],
-    trade_side: list[int],
+    market_rows: list[MarketRow],
     first: int,
     last: int,
-    rows: list[DecisionRow],
+    columns: list[DecisionColumns],
     fills: list[FillRow],
     orders: list[OrderRow],
     room: int,
-    row_of: list[MarketRow],
     trades: list[TradeRow],
     departures: list[DepartureRow],
 ) -> tuple[int, int]:
-    """Take rows `first` to `last` of columns through the system, due timers before each.
+    """Take rows `first` to `last` of a table through the system, due timers before each.
 
     Returns:
         How far it came, and why it came back: NEEDS_MARKET, NEEDS_ROOM or DONE.
     """
-    batch, state, door, time, row = batches[0], states[0], doors[0], times[0], row_of[0]
+    batch, state, door, time, rows = batches[0], states[0], doors[0], times[0], columns[0]
     latency = feed_latencies[0]
     for i in range(first, last):
         inp = door.inp
         if door.pending == 0:
-            load_row(
-                row, i, ts_ns, received_ns, seq, bid, ask, mid, bid_size, ask_size, bid_depth, ask_depth,
-                depth, trade_price, trade_size, trade_side,
-            )  # fmt: skip
-            feed = feeds[market[i]]
+            row = market_rows[i]
+            feed = feeds[row.feed]
             door.known = state.n_cells
             if feed.seen == 0:
                 if feed.cell == NEW and read_row(feed.parts, row) < 0:
@@ -312,7 +294,7 @@ def run_columns(
             batch, state, cells, rules, door, model, markets, table, trades, departures, rows, fills, orders,
             room,
         )  # fmt: skip
-        if through == 0 or _is_short(batch, rows, fills, orders, room):
+        if through == 0 or _is_short(batch, fills, orders, room):
             return i, NEEDS_ROOM
         door.pending = 0
         step_input(
@@ -325,13 +307,12 @@ def run_columns(
 @kernel
 def _is_short(
     batch: BatchState,
-    rows: list[DecisionRow],
     fills: list[FillRow],
     orders: list[OrderRow],
     room: int,
 ) -> bool:
     """Tell whether the rows of a step might find no place."""
-    if len(rows) == batch.n_rows:
+    if batch.n_rows == DECISIONS:
         return True
     return len(fills) - batch.n_fills < room or len(orders) - batch.n_orders < room
 
@@ -348,7 +329,7 @@ def _run_timers(
     table: list[list[int]],
     trades: list[TradeRow],
     departures: list[DepartureRow],
-    rows: list[DecisionRow],
+    rows: DecisionColumns,
     fills: list[FillRow],
     orders: list[OrderRow],
     room: int,
@@ -367,7 +348,7 @@ def _run_timers(
             if door.timers_left == 0:
                 batch.next_timer_ns = now_ns - now_ns % batch.timer_ns
         while door.timer_at < door.known:
-            if _is_short(batch, rows, fills, orders, room):
+            if _is_short(batch, fills, orders, room):
                 return 0
             timer.kind = TIMER
             timer.cell = door.timer_at
@@ -609,39 +590,41 @@ def _write_row(
     inp: Input,
     why: int,
     n_reports: int,
-    rows: list[DecisionRow],
+    rows: DecisionColumns,
 ) -> None:
-    row, verdict, judgement = rows[batch.n_rows], decision.verdict, decision.judgement
+    at, verdict, judgement = batch.n_rows, decision.verdict, decision.judgement
     batch.n_rows += 1
-    row.step, row.now_ns, row.cell, row.kind, row.bad = state.step, state.now_ns, inp.cell, inp.kind, inp.bad
+    rows.step[at], rows.now_ns[at] = state.step, state.now_ns
+    rows.cell[at], rows.kind[at], rows.bad[at] = inp.cell, inp.kind, inp.bad
     if inp.bad == INVALID_INPUT and inp.bad_field >= 0:
         if batch.bad_fields[inp.bad_field] == 0:
             batch.first_bad_field[inp.bad_field] = state.step
         batch.bad_fields[inp.bad_field] += 1
-    row.proposed, row.action = decision.proposed.action, verdict.action
-    row.reason = decision.proposed.reason
-    row.confidence = decision.proposed.confidence
-    row.because = _because(decision, inp, why)
-    row.why = why
+    rows.proposed[at], rows.action[at] = decision.proposed.action, verdict.action
+    rows.reason[at] = decision.proposed.reason
+    rows.confidence[at] = decision.proposed.confidence
+    rows.because[at] = _because(decision, inp, why)
+    rows.why[at] = why
     if verdict.mark != OK:
-        row.why = verdict.mark
+        rows.why[at] = verdict.mark
     elif verdict.hold != OK and judgement.action == HOLD:
-        row.why = verdict.hold
-    row.kept = verdict.kept
+        rows.why[at] = verdict.hold
+    rows.kept[at] = verdict.kept
     refusing = 0
     for i in range(judgement.n_refusing):
         refusing |= 1 << judgement.refusing[i]
-    row.refusing = refusing
+    rows.refusing[at] = refusing
     flags = 0
     for i in range(decision.n_legs):
         leg = decision.legs[i]
         if leg.clamped == 1 and leg.allowed == 1:
             flags |= 1 if leg.side > 0 else 2
-    row.flags = flags
-    row.n_messages, row.n_reports = decision.n_messages, n_reports
-    row.position_lots = cell.position.lots
-    row.open_buy_lots, row.open_sell_lots = open_lots(cell.orders, 1), open_lots(cell.orders, -1)
+    rows.flags[at] = flags
+    rows.n_messages[at], rows.n_reports[at] = decision.n_messages, n_reports
+    rows.position_lots[at] = cell.position.lots
+    rows.open_buy_lots[at], rows.open_sell_lots[at] = open_lots(cell.orders, 1), open_lots(cell.orders, -1)
     book, account = cell.market.book, state.account
-    row.bid, row.ask, row.mid = book.bid, book.ask, book.mid
-    row.equity, row.realized_pnl, row.unrealized_pnl = account.equity, account.realized, account.unrealized
-    row.fees, row.drawdown = account.fees, account.drawdown
+    rows.bid[at], rows.ask[at], rows.mid[at] = book.bid, book.ask, book.mid
+    rows.equity[at], rows.realized_pnl[at] = account.equity, account.realized
+    rows.unrealized_pnl[at] = account.unrealized
+    rows.fees[at], rows.drawdown[at] = account.fees, account.drawdown

@@ -3,7 +3,7 @@
 import math
 
 from ami_engine.kernels.book import NAN, Book
-from decision_schema.instruments import GRID_TOLERANCE
+from decision_schema.instruments import GRID_TOLERANCE, steps_of
 from decision_schema.kernel import kernel
 
 BPS = 1e4
@@ -42,7 +42,7 @@ def in_ticks(price: float, num: int, den: int) -> float:
     >>> in_ticks(0.57, 1, 100), in_ticks(0.575, 1, 100), in_ticks(0.57125, 1, 100)
     (57.0, 57.5, 57.125)
     """
-    ticks = price * den / num
+    ticks = steps_of(price, num, den)
     halves = 2.0 * ticks
     if not -LARGEST_HALF_TICK < halves < LARGEST_HALF_TICK:
         return ticks

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from decision_schema.instruments import Instrument, unit_loss
+from decision_schema.instruments import Instrument, price_of, unit_loss
 from decision_schema.kernel import kernel
 from decision_schema.units import NS_PER_DAY, Lots, Notional, Price, Size, UnixNs
 
@@ -121,7 +121,7 @@ def size_of(p: Position, lots: Lots) -> Size:
     >>> size_of(Position(1, 100, 1.0, 0), -250)
     -2.5
     """
-    return float(lots) * float(p.lot_num) / float(p.lot_den)
+    return price_of(lots, p.lot_num, p.lot_den)
 
 
 @kernel

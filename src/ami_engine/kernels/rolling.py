@@ -257,6 +257,8 @@ def _sum_quarter(values: list[float], start: int, n: int) -> float:
 def _sum_block(values: list[float], start: int, n: int) -> float:
     total = 0.0
     done = 0
+    if start < 0:  # it never is; said so, compiled code need not look at each index
+        return NAN
     if n >= _LANES:
         done = n - n % _LANES
         a, b, c, d = values[start], values[start + 1], values[start + 2], values[start + 3]

@@ -1,9 +1,12 @@
 """What a batch run writes of each step: one short row a decision, a fill, a message."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 NAN = math.nan
+DECISIONS = 8_200
+"""Decisions that the loop writes before they are taken away: no power of two, else the cells of all columns
+of a row fall on one place of the cache and drive each other out."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,47 @@ class DecisionRow:
     unrealized_pnl: float = NAN
     fees: float = NAN
     drawdown: float = NAN
+
+
+def _whole() -> list[int]:
+    return [0] * DECISIONS
+
+
+def _floats() -> list[float]:
+    return [NAN] * DECISIONS
+
+
+@dataclass(slots=True)
+class DecisionColumns:
+    """Many of them, field by field: so that the loop writes columns, and nobody turns rows afterwards."""
+
+    step: list[int] = field(default_factory=_whole)
+    now_ns: list[int] = field(default_factory=_whole)
+    cell: list[int] = field(default_factory=_whole)
+    kind: list[int] = field(default_factory=_whole)
+    bad: list[int] = field(default_factory=_whole)
+    proposed: list[int] = field(default_factory=_whole)
+    action: list[int] = field(default_factory=_whole)
+    why: list[int] = field(default_factory=_whole)
+    reason: list[int] = field(default_factory=_whole)
+    because: list[int] = field(default_factory=_whole)
+    kept: list[int] = field(default_factory=_whole)
+    refusing: list[int] = field(default_factory=_whole)
+    flags: list[int] = field(default_factory=_whole)
+    n_messages: list[int] = field(default_factory=_whole)
+    n_reports: list[int] = field(default_factory=_whole)
+    position_lots: list[int] = field(default_factory=_whole)
+    open_buy_lots: list[int] = field(default_factory=_whole)
+    open_sell_lots: list[int] = field(default_factory=_whole)
+    confidence: list[float] = field(default_factory=_floats)
+    bid: list[float] = field(default_factory=_floats)
+    ask: list[float] = field(default_factory=_floats)
+    mid: list[float] = field(default_factory=_floats)
+    equity: list[float] = field(default_factory=_floats)
+    realized_pnl: list[float] = field(default_factory=_floats)
+    unrealized_pnl: list[float] = field(default_factory=_floats)
+    fees: list[float] = field(default_factory=_floats)
+    drawdown: list[float] = field(default_factory=_floats)
 
 
 @dataclass(slots=True)

@@ -8,21 +8,23 @@ from dmc_core.dmc.risk_policy import WINDOW_CAPACITY
 
 @dataclass(slots=True)
 class TimeWindow:
-    """Times of the last events of one kind, oldest first; more than the capacity counts as full."""
+    """Times of the last events of one kind; more than the capacity counts as full.
 
-    start: int = 0
-    count: int = 0
+    Args:
+        added: Events so far; number i stands at place ``i % WINDOW_CAPACITY``.
+        recent: Number of the first one that was recent when that was last asked.
+    """
+
+    added: int = 0
+    recent: int = 0
     times_ns: list[int] = field(default_factory=lambda: [0] * WINDOW_CAPACITY)
 
 
 @kernel
 def record_time(window: TimeWindow, now_ns: int) -> None:
     """Count one event at `now_ns`; the oldest gives way when the window is full."""
-    if window.count == WINDOW_CAPACITY:
-        window.start = (window.start + 1) % WINDOW_CAPACITY
-        window.count -= 1
-    window.times_ns[(window.start + window.count) % WINDOW_CAPACITY] = now_ns
-    window.count += 1
+    window.times_ns[window.added % WINDOW_CAPACITY] = now_ns
+    window.added += 1
 
 
 @kernel
@@ -35,14 +37,15 @@ def count_recent(window: TimeWindow, now_ns: int, window_ns: int) -> int:
     >>> count_recent(window, 9, 10), count_recent(window, 10, 10)
     (2, 1)
     """
-    low, high = 0, window.count  # times ascend: find the first that is recent
-    while low < high:
-        middle = (low + high) // 2
-        if now_ns - window.times_ns[(window.start + middle) % WINDOW_CAPACITY] >= window_ns:
-            low = middle + 1
-        else:
-            high = middle
-    return window.count - low
+    # Times ascend, and little changes from one step to the next: go on where it was last time.
+    oldest = max(0, window.added - WINDOW_CAPACITY)
+    first = max(oldest, window.recent)
+    while first > oldest and now_ns - window.times_ns[(first - 1) % WINDOW_CAPACITY] < window_ns:
+        first -= 1
+    while first < window.added and now_ns - window.times_ns[first % WINDOW_CAPACITY] >= window_ns:
+        first += 1
+    window.recent = first
+    return window.added - first
 
 
 @dataclass(slots=True)

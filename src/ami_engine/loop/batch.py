@@ -10,27 +10,27 @@ from typing import Any
 
 from ami_engine.execution.order_ids import client_order_id
 from ami_engine.kernels import batch as kernels
-from ami_engine.kernels.admission import MarketFeed, MarketRow
+from ami_engine.kernels.admission import MarketFeed
 from ami_engine.kernels.event_clock import EventTime
 from ami_engine.kernels.inputs import DepartureRow, TradeRow
 from ami_engine.kernels.latency import FEED, Latency
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.records import MAX_MARKETS
-from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
+from ami_engine.kernels.rows import DECISIONS, DecisionColumns, FillRow, OrderRow
 from ami_engine.loop.arguments import timer_interval_ns
 from ami_engine.loop.batch_counts import BatchCounts
 from ami_engine.loop.batch_files import RowFiles, RowMemory
 from ami_engine.loop.columns import Columns
 from ami_engine.loop.edge import FeedCounts
 from ami_engine.loop.engine import Engine
+from ami_engine.loop.market_rows import CHUNK, MarketRows
+from ami_engine.loop.row_frames import columns_of
 from ami_engine.sim.paper_broker import PaperBroker
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND
 from dmc_core.jit import entry
 from dmc_core.layout import RecordView, array_of, layout_of, write_record
 
-ROWS = 65_536
-"""Rows of decisions, fills and orders that the loop writes before they are taken away."""
 ROOM = 1_024
 """Least room for fills and orders of one step: more than it can make of them."""
 CLOSING_ROUNDS = 20
@@ -66,11 +66,11 @@ class BatchRun:
         self._latency = self._laid_out(
             [Latency(FEED, round(data.feed_latency_ms * NS_PER_MS), float(data.feed_latency_sigma))]
         )
-        self._row, self._trades = self._laid_out([MarketRow()]), self._laid_out([TradeRow()])
-        self._departures = self._laid_out([DepartureRow()])
-        self._rows = self._empty(DecisionRow, ROWS)
-        self._fills = self._empty(FillRow, ROWS // 4)
-        self._orders = self._empty(OrderRow, ROWS // 2)
+        self._trades, self._departures = self._laid_out([TradeRow()]), self._laid_out([DepartureRow()])
+        self._market_rows = MarketRows(fast=self.fast)
+        self._decisions = self._laid_out([DecisionColumns()])
+        self._fills = self._empty(FillRow)
+        self._orders = self._empty(OrderRow)
         self._markets: Any = None
         self._feeds: Any = None
         self._blank_market = broker.market_for(engine.instrument(""), 0)
@@ -83,13 +83,13 @@ class BatchRun:
     def _laid_out(self, records: list[Any]) -> Any:
         return array_of(records) if self.fast else records
 
-    def _empty(self, kind: type, count: int) -> Any:
-        """Make room for rows; interpreted, for fewer."""
+    def _empty(self, kind: type) -> Any:
+        """Make room for the fills or the orders of as many steps as decisions have room."""
         if not self.fast:
-            return [kind() for _ in range(max(2 * ROOM, count // 16))]
+            return [kind() for _ in range(2 * ROOM)]
         import numpy as np
 
-        return np.zeros(count, layout_of(kind()))
+        return np.zeros(DECISIONS, layout_of(kind()))
 
     def _table_of(self, table: list[list[int]]) -> Any:
         if not self.fast:
@@ -110,24 +110,23 @@ class BatchRun:
         last = columns.length
         if self.limit is not None:
             last = min(last, self.limit - self.events)
-        at = 0
-        while at < last:
-            at, why = self._call(columns, at, last)
-            self._take_rows()
-            if why == kernels.NEEDS_MARKET:
-                self._add_market(int(columns.market[at]))
+        for first in range(0, last, CHUNK):
+            count = min(CHUNK, last - first)
+            rows, at = self._market_rows.load(columns, first, first + count), 0
+            while at < count:
+                at, why = self._call(rows, at, count)
+                self._take_rows()
+                if why == kernels.NEEDS_MARKET:
+                    self._add_market(int(columns.market[first + at]))
         self.events += last
 
-    def _call(self, columns: Columns, at: int, last: int) -> tuple[int, int]:
+    def _call(self, rows: Any, at: int, last: int) -> tuple[int, int]:
         core = self.engine.core
-        arrays = [getattr(columns, name) for name in _ARRAYS]
-        if not self.fast:
-            arrays = [array.tolist() for array in arrays]
         arguments = [
             self._batches, core.states, core.cell_records, core.rule_records, self._doors, self._model(),
             self._markets, self._table, self._times, self._feeds, self._latency,
-            self.engine.config.run.seed, self.wall_ns, *arrays, at, last,
-            self._rows, self._fills, self._orders, ROOM, self._row, self._trades, self._departures,
+            self.engine.config.run.seed, self.wall_ns, rows, at, last,
+            self._decisions, self._fills, self._orders, ROOM, self._trades, self._departures,
         ]  # fmt: skip
         if self._run is None:
             if self.fast:
@@ -192,17 +191,30 @@ class BatchRun:
     def _take_rows(self) -> None:
         batch = self._seen(self._batches)
         n_rows, n_fills, n_orders = batch.n_rows, batch.n_fills, batch.n_orders
-        rows, fills, orders = self._rows[:n_rows], self._fills[:n_fills], self._orders[:n_orders]
+        fills, orders = self._fills[:n_fills], self._orders[:n_orders]
         if not self.fast:
-            rows, fills, orders = (array_of(part) if part else None for part in (rows, fills, orders))
+            fills, orders = (array_of(part) if part else None for part in (fills, orders))
         if n_rows:
-            self.counts.count(rows, orders)
-            self.sink.append("decisions", rows)
+            decisions = self._written_columns(n_rows)
+            self.counts.count(decisions, orders)
+            self.sink.append("decisions", decisions)
         if n_fills:
-            self.sink.append("fills", fills)
+            self.sink.append("fills", columns_of(fills))
         if n_orders:
-            self.sink.append("orders", orders)
+            self.sink.append("orders", columns_of(orders))
         batch.n_rows = batch.n_fills = batch.n_orders = 0
+
+    def _written_columns(self, count: int) -> Any:
+        """Give the decisions written since the last call: a row of 8-byte cells for each field."""
+        import numpy as np
+
+        written = self._decisions[0]
+        if self.fast:
+            names = written.dtype.names
+            return np.stack([written[name][:count].view(np.int64) for name in names])
+        return np.stack(
+            [np.array(getattr(written, name)[:count]).view(np.int64) for name in written.__slots__]
+        )
 
     # ------------------------------------------------------------ the end
 
@@ -218,7 +230,7 @@ class BatchRun:
             n_open = kernels.close_round(batches, states, cells, rules, doors, markets, table, fills, now_ns)
             n_fills = batches[0].n_fills
             if n_fills:
-                self.sink.append("fills", array_of(fills[:n_fills]))
+                self.sink.append("fills", columns_of(array_of(fills[:n_fills])))
                 batches[0].n_fills = 0
             if n_open == 0:
                 break
@@ -265,8 +277,4 @@ def model_reasons_of(engine: Engine) -> tuple[str, ...]:
     return () if model is None else model.reasons
 
 
-_ARRAYS = (
-    "market", "ts_ns", "received_ns", "seq", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth",
-    "ask_depth", "depth", "trade_price", "trade_size", "trade_side",
-)  # fmt: skip
 _MODEL_AT = 5

@@ -1,5 +1,6 @@
 """What the rows of a batch run add up to: the counts of its summary."""
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ami_engine.kernels.batch import (
@@ -15,6 +16,7 @@ from ami_engine.kernels.inputs import FIELDS, MARKET
 from ami_engine.kernels.orders import CANCEL, REPLACE, SUBMIT
 from ami_engine.kernels.paper import PAPER_REASONS
 from ami_engine.kernels.records import EngineState
+from ami_engine.kernels.rows import DecisionRow
 from ami_engine.summary import RunSummary
 from decision_schema import reasons
 from decision_schema.reasons import NAMES
@@ -23,6 +25,8 @@ from dmc_core.dmc.guards import ABSENT, ACTIONS, BREACH, GUARDS, MALFORMED, UNKN
 
 if TYPE_CHECKING:
     import numpy as np
+
+_FIELDS = tuple(field.name for field in fields(DecisionRow))
 
 
 def text_of_reason(because: int, model_reasons: tuple[str, ...] = ()) -> str:
@@ -55,12 +59,13 @@ class BatchCounts:
         self._model_reasons = model_reasons
         self._bad: dict[int, tuple[int, int]] = {}
 
-    def count(self, rows: "np.ndarray[Any, Any]", orders: "np.ndarray[Any, Any] | None") -> None:
-        """Count one chunk of decisions, and the messages that they sent."""
+    def count(self, decisions: "np.ndarray[Any, Any]", orders: "np.ndarray[Any, Any] | None") -> None:
+        """Count one chunk of decisions, field by field, and the messages that they sent."""
         import numpy as np
 
         summary = self.summary
-        summary.steps += len(rows)
+        rows = dict(zip(_FIELDS, decisions, strict=True))
+        summary.steps += decisions.shape[1]
         summary.events += int((rows["kind"] == MARKET).sum())
         for counter, name in ((summary.actions, "action"), (summary.proposed, "proposed")):
             for action, count in zip(ACTIONS, np.bincount(rows[name], minlength=len(ACTIONS)), strict=True):

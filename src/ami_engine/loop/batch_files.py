@@ -13,8 +13,7 @@ from ami_engine.loop.row_frames import (
     TABLES,
     Names,
     Table,
-    check_rows,
-    columns_of,
+    check_columns,
     fields_of,
     frame_of,
 )
@@ -37,9 +36,10 @@ class RowMemory:
         model_reasons: The model's own reasons by number.
 
     >>> from ami_engine.kernels.rows import FillRow
+    >>> from ami_engine.loop.row_frames import columns_of
     >>> from dmc_core.layout import array_of
     >>> memory = RowMemory(["M"])
-    >>> memory.append("fills", array_of([FillRow(step=3, price=0.5)]))
+    >>> memory.append("fills", columns_of(array_of([FillRow(step=3, price=0.5)])))
     >>> memory.arrays("fills")["price"].tolist()
     [0.5]
     """
@@ -49,21 +49,16 @@ class RowMemory:
         self.rows: dict[Table, int] = dict.fromkeys(TABLES, 0)
         self._pieces: dict[Table, list[np.ndarray[Any, Any]]] = {table: [] for table in TABLES}
 
-    def append(self, table: Table, rows: "np.ndarray[Any, Any]") -> None:
-        """Take rows; the caller may write over them afterwards.
+    def append(self, table: Table, columns: "np.ndarray[Any, Any]") -> None:
+        """Take rows as columns of 8-byte cells; nobody may write to them afterwards.
 
         Raises:
-            ContractError: They are no rows of this table.
+            ContractError: They are no columns of this table.
         """
-        import numpy as np
-
-        check_rows(table, rows)
-        if len(rows):
-            rows = np.ascontiguousarray(rows)
-            piece = np.empty((len(fields_of(table)), len(rows)), np.int64)
-            columns_of(rows, piece, 0)
-            self._pieces[table].append(piece)
-            self.rows[table] += len(rows)
+        check_columns(table, columns)
+        if columns.shape[1]:
+            self._pieces[table].append(columns)
+            self.rows[table] += columns.shape[1]
 
     def columns(self, table: Table) -> "np.ndarray[Any, Any]":
         """Give the columns of a table, 8 bytes a cell."""
@@ -154,28 +149,27 @@ class RowFiles:
             with contextlib.suppress(TraceError):
                 self.close()
 
-    def append(self, table: Table, rows: "np.ndarray[Any, Any]") -> None:
-        """Take rows; the caller may write over them afterwards.
+    def append(self, table: Table, columns: "np.ndarray[Any, Any]") -> None:
+        """Take rows as columns of 8-byte cells.
 
         Raises:
-            ContractError: They are no rows of this table.
+            ContractError: They are no columns of this table.
             TraceError: An earlier part could not be written, or this is closed.
         """
         import numpy as np
 
-        check_rows(table, rows)
+        check_columns(table, columns)
         if self._failed:
             raise self._failed
         if self._closed:
             raise TraceError(f"{self.run_dir} is closed: rows of {table} come too late")
-        rows = np.ascontiguousarray(rows)
-        done = 0
-        while done < len(rows):
+        done, count = 0, columns.shape[1]
+        while done < count:
             if table not in self._columns:
                 self._columns[table] = np.empty((len(fields_of(table)), self.part_rows), np.int64)
             held = self._held[table]
-            taken = min(len(rows) - done, self.part_rows - held)
-            columns_of(rows[done : done + taken], self._columns[table], held)
+            taken = min(count - done, self.part_rows - held)
+            self._columns[table][:, held : held + taken] = columns[:, done : done + taken]
             self._held[table] = held + taken
             self.rows[table] += taken
             done += taken

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 Table: TypeAlias = Literal["decisions", "fills", "orders"]
 ROW_KINDS: dict[Table, Any] = {"decisions": DecisionRow, "fills": FillRow, "orders": OrderRow}
 TABLES: tuple[Table, ...] = ("decisions", "fills", "orders")
-BLOCK_ROWS = 512
-"""Rows turned into columns at once: their bytes fit the fast cache."""
+CELL_BYTES = 8
 
 _REASONS = ("", *NAMES[1:])
 _SIDES = ("sell", "", "buy")
@@ -66,26 +65,26 @@ class Names:
     model_reasons: Sequence[str] = ()
 
 
-def columns_of(rows: "np.ndarray[Any, Any]", into: "np.ndarray[Any, Any]", at: int) -> None:
-    """Turn rows into columns: field k of row i goes to ``into[k, at + i]``, as the 8 bytes that it is."""
+def columns_of(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Turn rows into columns: field k of row i stands at ``[k, i]``, as the 8 bytes that it is."""
     import numpy as np
 
-    flat = rows.view(np.int64).reshape(len(rows), -1)
-    for begin in range(0, len(rows), BLOCK_ROWS):
-        block = flat[begin : begin + BLOCK_ROWS]
-        into[:, at + begin : at + begin + len(block)] = block.T
+    flat = np.ascontiguousarray(rows).view(np.int64).reshape(len(rows), rows.dtype.itemsize // CELL_BYTES)
+    return np.ascontiguousarray(flat.T)
 
 
-def check_rows(table: Table, rows: Any) -> None:
-    """Refuse what are no rows of a table.
+def check_columns(table: Table, columns: Any) -> None:
+    """Refuse what are no columns of a table.
 
     Raises:
-        ContractError: The table is unknown, or the array is of another layout.
+        ContractError: The table is unknown, or the array is of another shape.
     """
     if table not in ROW_KINDS:
         raise ContractError(f"table {table!r} is unknown: give one of {', '.join(TABLES)}")
-    if getattr(rows, "dtype", None) != layout_of(ROW_KINDS[table]()) or rows.ndim != 1:
-        raise ContractError(f"rows of {table} are not laid out as {ROW_KINDS[table].__name__}")
+    shape: tuple[int, ...] = getattr(columns, "shape", ())
+    wanted = len(fields_of(table))
+    if len(shape) != 2 or shape[0] != wanted or columns.dtype.itemsize != CELL_BYTES:
+        raise ContractError(f"columns of {table} have shape {shape}: give {wanted} rows of 8-byte cells")
 
 
 def fields_of(table: Table) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from ami_engine.loop.engine import Engine, run_key
 from ami_engine.loop.facts import end_state, fill_model_of, manifest_of, peak_memory_mb, strays
 from ami_engine.loop.packet_rows import PacketRows
 from ami_engine.loop.result import BatchResult
+from ami_engine.loop.row_frames import columns_of
 from ami_engine.loop.run_loop import Progress, RunProgress, run_loop
 from ami_engine.loop.signals import handled_signals
 from ami_engine.mdm.decision_engine import DecisionEngine
@@ -221,7 +222,7 @@ def _hand_over(read: PacketRows, sink: RowFiles | RowMemory) -> None:
     for rows in read.read():
         for table, part in (("decisions", rows.decisions), ("fills", rows.fills), ("orders", rows.orders)):
             if part is not None:
-                sink.append(table, part)  # type: ignore[arg-type]
+                sink.append(table, columns_of(part))  # type: ignore[arg-type]
 
 
 def _decision_engine(model: Any, config: RunConfig) -> DecisionEngine:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_engine.kernels.orders import CANCEL, FOK, GTC, IOC, REPLACE, SUBMIT
-from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
+from ami_engine.kernels.rows import DecisionRow, FillRow
 from ami_engine.loop.batch_files import RowFiles, RowMemory
-from ami_engine.loop.row_frames import ROW_KINDS, TABLES, guard_names
+from ami_engine.loop.row_frames import ROW_KINDS, TABLES, columns_of, guard_names
 from decision_schema import reasons
 from decision_schema.errors import ConfigError, ContractError, RunExists, TraceError
 from decision_schema.types import Action
@@ -42,14 +42,14 @@ def parts(run_dir, table="decisions"):
 
 
 def interrupted(files, rows, error):
-    files.append("decisions", rows)
+    files.append("decisions", columns_of(rows))
     raise error
 
 
 def shown(table, **values):
     """Give one row as it is read."""
     memory = RowMemory(MARKETS, model_reasons=["edge", "flat"])
-    memory.append(table, array_of([ROW_KINDS[table](**values)]))
+    memory.append(table, columns_of(array_of([ROW_KINDS[table](**values)])))
     return memory.frame(table).row(0, named=True)
 
 
@@ -97,7 +97,7 @@ def test_numbers_are_read_as_names(table, name, value, column, read_as):
 
 def test_actions_are_ordered_by_severity():
     memory = RowMemory(MARKETS)
-    memory.append("decisions", decisions(5, action=range(5)))
+    memory.append("decisions", columns_of(decisions(5, action=range(5))))
     column = memory.frame("decisions")["action"]
     assert column.dtype == pl.Enum(list(map(str, Action)))
     assert (column >= "CANCEL").to_list() == [False, False, True, True, True]
@@ -113,7 +113,7 @@ def test_parts_hold_all_rows_in_order(tmp_path):
     rows = decisions(25, bid=np.arange(25.0))
     with RowFiles(tmp_path, MARKETS, part_rows=10) as files:
         for begin, end in ((0, 3), (3, 3), (3, 24), (24, 25)):
-            files.append("decisions", rows[begin:end])
+            files.append("decisions", columns_of(rows[begin:end]))
     assert parts(tmp_path) == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
     assert [len(pl.read_parquet(tmp_path / "decisions" / name)) for name in parts(tmp_path)] == [10, 10, 5]
     assert read(tmp_path)["step"].to_list() == list(range(1, 26))
@@ -126,8 +126,8 @@ def test_the_callers_array_may_be_used_again(tmp_path):
     with RowFiles(tmp_path, MARKETS, part_rows=3) as files:
         for i in range(5):
             rows["step"] = i
-            files.append("decisions", rows)
-            memory.append("decisions", rows)
+            files.append("decisions", columns_of(rows))
+            memory.append("decisions", columns_of(rows))
             rows["step"] = -7
     expected = [i for i in range(5) for _ in range(4)]
     assert read(tmp_path)["step"].to_list() == memory.arrays("decisions")["step"].tolist() == expected
@@ -143,9 +143,9 @@ def test_a_table_without_rows_still_tells_its_columns(tmp_path):
 def test_markets_may_come_while_the_run_goes_on(tmp_path):
     market_ids = ["A"]
     with RowFiles(tmp_path, market_ids, part_rows=2) as files:
-        files.append("decisions", decisions(2, cell=0))
+        files.append("decisions", columns_of(decisions(2, cell=0)))
         market_ids.append("B")
-        files.append("decisions", decisions(2, cell=[1, 0]))
+        files.append("decisions", columns_of(decisions(2, cell=[1, 0])))
     assert read(tmp_path)["market_id"].to_list() == ["A", "A", "B", "A"]
 
 
@@ -163,10 +163,10 @@ def test_a_part_that_is_being_written_is_none_yet(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     files = RowFiles(tmp_path, MARKETS, part_rows=10)
-    files.append("decisions", decisions(10))
+    files.append("decisions", columns_of(decisions(10)))
     files._wait("decisions")
     monkeypatch.setattr(pl.DataFrame, "write_parquet", cut)
-    files.append("decisions", decisions(10))
+    files.append("decisions", columns_of(decisions(10)))
     with pytest.raises(TraceError, match=r"part-00001\.parquet cannot be written: No space left on device"):
         files.close()
     monkeypatch.undo()
@@ -178,7 +178,7 @@ def test_after_the_end_no_rows_are_taken(tmp_path):
     files.close()
     files.close()
     with pytest.raises(TraceError, match="is closed: rows of decisions come too late"):
-        files.append("decisions", decisions(1))
+        files.append("decisions", columns_of(decisions(1)))
 
 
 def test_after_a_failed_write_there_is_no_gap(tmp_path, monkeypatch):
@@ -188,14 +188,14 @@ def test_after_a_failed_write_there_is_no_gap(tmp_path, monkeypatch):
         raise pl.exceptions.ComputeError("no\nway")
 
     files = RowFiles(tmp_path, MARKETS, part_rows=2)
-    files.append("decisions", decisions(2))
+    files.append("decisions", columns_of(decisions(2)))
     files._wait("decisions")
     with monkeypatch.context() as patched:
         patched.setattr(pl.DataFrame, "write_parquet", fail)
-        files.append("decisions", decisions(2))
+        files.append("decisions", columns_of(decisions(2)))
         for _ in range(2):
             with pytest.raises(TraceError, match=r"part-00001\.parquet cannot be written: no$"):
-                files.append("decisions", decisions(2))
+                files.append("decisions", columns_of(decisions(2)))
     with pytest.raises(TraceError, match=r"no$"):
         files.close()
     assert parts(tmp_path) == ["part-00000.parquet"]
@@ -233,7 +233,7 @@ def test_files_need_polars_and_memory_does_not(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"Parquet output needs polars: pip install 'mdm-engine\[data\]'"):
         RowFiles(tmp_path, MARKETS)
     memory = RowMemory(MARKETS)
-    memory.append("decisions", decisions(3, equity=1.5))
+    memory.append("decisions", columns_of(decisions(3, equity=1.5)))
     assert memory.arrays("decisions")["equity"].tolist() == [1.5] * 3
     assert memory.arrays("fills")["price"].tolist() == []
     with pytest.raises(ConfigError, match="needs polars"):
@@ -241,23 +241,23 @@ def test_files_need_polars_and_memory_does_not(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "rows", [decisions(2), np.zeros(2), [1], None, np.repeat(array_of([OrderRow()]), 4).reshape(2, 2)]
+    "columns", [columns_of(decisions(2)), np.zeros(2), [1], None, np.zeros((11, 2), np.int32)]
 )
-def test_rows_of_another_kind_are_refused(tmp_path, rows):
+def test_columns_of_another_kind_are_refused(tmp_path, columns):
     memory = RowMemory(MARKETS)
     with RowFiles(tmp_path, MARKETS) as files:
         for sink in (files, memory):
-            with pytest.raises(ContractError, match="rows of fills are not laid out as FillRow"):
-                sink.append("fills", rows)
+            with pytest.raises(ContractError, match="columns of fills have shape .*: give 11 rows of 8-byte"):
+                sink.append("fills", columns)
             with pytest.raises(ContractError, match="table 'fill' is unknown"):
-                sink.append("fill", array_of([FillRow()]))
+                sink.append("fill", columns_of(array_of([FillRow()])))
 
 
 def test_rows_that_are_not_in_one_piece(tmp_path):
     memory = RowMemory(MARKETS)
     with RowFiles(tmp_path, MARKETS) as files:
         for sink in (files, memory):
-            sink.append("decisions", decisions(10)[::3])
+            sink.append("decisions", columns_of(decisions(10)[::3]))
     assert read(tmp_path)["step"].to_list() == memory.arrays("decisions")["step"].tolist() == [1, 4, 7, 10]
 
 
@@ -277,8 +277,8 @@ def test_what_goes_in_comes_out(rows, chunk, part_rows):
         with RowFiles(folder, MARKETS, part_rows=part_rows) as files:
             for begin in range(0, len(rows), chunk):
                 array = array_of(rows[begin : begin + chunk])
-                files.append("fills", array)
-                memory.append("fills", array)
+                files.append("fills", columns_of(array))
+                memory.append("fills", columns_of(array))
         frame = read(Path(folder), "fills")
     assert frame.equals(memory.frame("fills"))
     assert frame.schema == memory.frame("fills").schema

@@ -10,6 +10,7 @@ from ami_engine.kernels.orders import REPLACE, SUBMIT
 from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
 from ami_engine.loop.batch_files import RowFiles, RowMemory
 from ami_engine.loop.result import BatchResult
+from ami_engine.loop.row_frames import columns_of
 from decision_schema.errors import ConfigError, ContractError, TraceError
 from dmc_core.dmc.guards import GUARDS
 from dmc_core.layout import array_of, layout_of
@@ -45,12 +46,12 @@ def result(request, tmp_path):
     if request.param == "memory":
         memory = RowMemory(["M"])
         for table, array in rows().items():
-            memory.append(table, array)
+            memory.append(table, columns_of(array))
         return BatchResult(SUMMARY, rows=memory, name_order=name_order)
     run_dir = tmp_path / "runs [x]*" / "r"  # a path with signs that mean something in patterns
     with RowFiles(run_dir, ["M"], part_rows=4) as files:
         for table, array in rows().items():
-            files.append(table, array)
+            files.append(table, columns_of(array))
     return BatchResult(SUMMARY, run_dir=run_dir, name_order=name_order)
 
 
