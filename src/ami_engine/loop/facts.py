@@ -26,6 +26,7 @@ from ami_engine.loop.engine import Engine, what_a_run_is
 from ami_engine.loop.receive import storable
 from ami_engine.ports import Broker, MarketDataSource
 from decision_schema import reasons
+from decision_schema.instruments import price_of
 from decision_schema.units import NS_PER_SECOND
 from dmc_core.dmc.guards import GUARDS, LIMIT_NAMES, OBSERVED, VERDICTS, limits_of
 
@@ -151,7 +152,7 @@ def _role(cells: list[Cell], role: int) -> dict[str, Any]:
     volume = None
     if len(cells) == 1:
         position = cells[0].position
-        volume = cells[0].costs.lots[role] * position.lot_num / position.lot_den
+        volume = price_of(cells[0].costs.lots[role], position.lot_num, position.lot_den)
     return {
         "fills": sum(cell.costs.fills[role] for cell in cells),
         "volume": volume,

@@ -1,0 +1,28 @@
+"""What a failed call to the broker starts."""
+
+from ami_engine.loop.run_loop import run_loop
+from ami_engine.testing import ListSource, ScriptedBroker, book, read_packets
+from decision_schema.instruments import Instrument
+from decision_schema.types import Action, Proposal
+from dmc_core.dmc.guards import SLOT
+from dmc_core.dmc.risk_policy import RiskPolicy
+
+T0 = 1_600_000_000_000
+M = Instrument(market_id="M", tick_size="0.01", lot_size="1", kind="binary")
+
+
+def quote(features):
+    return Proposal(action=Action.ACT, confidence=0.9, params={"bid": 0.49, "ask": 0.51, "size": 1})
+
+
+def test_a_pause_of_a_million_years_is_one_of_139(tmp_path):
+    """Nanoseconds fit 64 bits, as the compiled state needs: what is longer is cut."""
+    policy = RiskPolicy(ops_cooldown_ms=10**18)
+    broker = ScriptedBroker({"submit_order": [ConnectionError("429 too many requests")]})
+    source = ListSource([book(ts_ms=T0 + 1_000 * i) for i in range(3)], instruments=(M,))
+    summary = run_loop(
+        source, broker, decision_engine=quote, risk_policy=policy, output_dir=tmp_path, run_id="r"
+    )
+    last = list(read_packets(summary["run_dir"]))[-1]
+    assert "ops_cooldown_active" in last["final_action"]["reasons"]
+    assert 138 * 365 * 86_400_000.0 < last["guards"]["values"][SLOT["ops_cooldown_left_ms"]] < 2**63 / 1e6
