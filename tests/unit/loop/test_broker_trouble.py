@@ -1,5 +1,8 @@
 """What a failed call to the broker starts."""
 
+import pytest
+
+from ami_engine.execution import order_ids
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.testing import ListSource, ScriptedBroker, book, read_packets
 from decision_schema.instruments import Instrument
@@ -26,3 +29,31 @@ def test_a_pause_of_a_million_years_is_one_of_139(tmp_path):
     last = list(read_packets(summary["run_dir"]))[-1]
     assert "ops_cooldown_active" in last["final_action"]["reasons"]
     assert 138 * 365 * 86_400_000.0 < last["guards"]["values"][SLOT["ops_cooldown_left_ms"]] < 2**63 / 1e6
+
+
+@pytest.mark.parametrize(("remembered", "stopped"), [(100, None), (3, "venue_inconsistent")])
+def test_a_fill_of_an_order_that_is_long_forgotten_is_booked_and_stops(
+    tmp_path, monkeypatch, remembered, stopped
+):
+    """Each step quotes anew, so each ends two orders; the fill is of the first of all."""
+    monkeypatch.setattr(order_ids, "MAX_CLOSED", remembered)
+
+    class Late(ScriptedBroker):
+        def process_fills(self, now_ms):
+            if now_ms == T0 + 9_000:
+                self.fill(self.placed[0])
+            return super().process_fills(now_ms)
+
+    def requote(features, *, now_ns, **_):
+        away = 0.01 * (now_ns // 10**9 % 2)
+        return Proposal(
+            action=Action.ACT, confidence=0.9, params={"bid": 0.45 - away, "ask": 0.55 + away, "size": 1}
+        )
+
+    source = ListSource([book(ts_ms=T0 + 1_000 * i) for i in range(12)], instruments=(M,))
+    policy = RiskPolicy(throttle_refresh_ms=0)
+    summary = run_loop(
+        source, Late(), decision_engine=requote, risk_policy=policy, output_dir=tmp_path, run_id="r"
+    )
+    assert summary["fills"] == 1
+    assert (summary["stopped"] and summary["stopped"]["reason"]) == stopped
