@@ -75,11 +75,11 @@ def test_numbers_of_messages_are_never_guessed():
         ("time,x,x", {"ts": "time", "bid": "x"}, "auto",
          "a.csv has 2 columns 'x': give the index of the one for bid"),
         ("ts,bid,ask,bid", {}, "auto",
-         "a.csv has 2 columns 'bid', at 1, 3: give the index of the one that counts, such as "
-         "columns = {ts = 0, bid = 1, ask = 2}"),
+         ("a.csv has 2 columns 'bid', at 1, 3: give the index of the one that counts, such as "
+         "columns = {ts = 0, bid = 1, ask = 2}")),
         ("ts,bid_price_00,bid_size_00, bid_size_00", {}, "auto",
-         "a.csv has 2 columns 'bid_size_00', at 2, 3: give the index of the one that counts, such as "
-         "columns = {ts = 0, bid = 1, ask = 2}"),
+         ("a.csv has 2 columns 'bid_size_00', at 2, 3: give the index of the one that counts, such as "
+         "columns = {ts = 0, bid = 1, ask = 2}")),
         ("time,bid,ask", {"ts": 7}, "auto", "a.csv: columns: ts is 7, but a row has 3 columns: give 0 to 2"),
         ("", {"ts": "time"}, "auto",
          "a.csv: columns: ts is 'time', but the file has no header: give the index, 0 first"),

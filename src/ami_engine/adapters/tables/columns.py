@@ -161,9 +161,10 @@ def _check_names(where: str, names: Sequence[str], guessed: set[int]) -> None:
     for place in sorted(guessed) if names else ():
         same = [other for other, name in enumerate(names) if name.strip() == names[place].strip()]
         if len(same) > 1:
+            places = ", ".join(map(str, same))
             raise MarketDataError(
-                f"{where} has {len(same)} columns {names[place].strip()!r}, at {', '.join(map(str, same))}: give "
-                "the index of the one that counts, such as columns = {ts = 0, bid = 1, ask = 2}"
+                f"{where} has {len(same)} columns {names[place].strip()!r}, at {places}: give the "
+                "index of the one that counts, such as columns = {ts = 0, bid = 1, ask = 2}"
             )
 
 
