@@ -4,6 +4,7 @@ import pytest
 
 from ami_engine.execution import order_ids
 from ami_engine.loop.run_loop import run_loop
+from ami_engine.ports import Broker
 from ami_engine.testing import ListSource, ScriptedBroker, book, read_packets
 from decision_schema.instruments import Instrument
 from decision_schema.types import Action, Proposal
@@ -29,6 +30,57 @@ def test_a_pause_of_a_million_years_is_one_of_139(tmp_path):
     last = list(read_packets(summary["run_dir"]))[-1]
     assert "ops_cooldown_active" in last["final_action"]["reasons"]
     assert 138 * 365 * 86_400_000.0 < last["guards"]["values"][SLOT["ops_cooldown_left_ms"]] < 2**63 / 1e6
+
+
+class Silent(Broker):
+    """Sends and cancels, and never says what became of it."""
+
+    answer = None
+
+    def submit_order(self, order):
+        return None
+
+    def cancel_order(self, client_order_id):
+        return self.answer
+
+
+class Confirming(Silent):
+    answer = {"status": "canceled"}  # noqa: RUF012 - nobody changes it
+
+
+class Asked(Silent):
+    def query_order(self, client_order_id):
+        return None
+
+
+@pytest.mark.parametrize("broker", [Silent, Confirming, Asked])
+def test_orders_that_no_broker_call_can_confirm_count_on_and_are_explained(tmp_path, broker):
+    """They are never taken for cancelled, and never sent again: nobody has evidence of their end."""
+
+    def quote_once_higher(features, *, now_ns, **_):
+        away = 0.01 if now_ns >= (T0 + 5_000) * 10**6 else 0.0
+        return Proposal(
+            action=Action.ACT, confidence=0.9, params={"bid": 0.45 - away, "ask": 0.55 + away, "size": 1}
+        )
+
+    source = ListSource([book(ts_ms=T0 + 1_000 * i) for i in range(30)], instruments=(M,))
+    policy = RiskPolicy(throttle_refresh_ms=0)
+    summary = run_loop(
+        source,
+        broker(),
+        decision_engine=quote_once_higher,
+        risk_policy=policy,
+        output_dir=tmp_path,
+        run_id="r",
+    )
+    told = [line for line in summary["explanation"] if "nobody knows how they ended" in line]
+    if broker is not Silent:
+        assert told == []
+        return
+    assert (summary["orders_submitted"], len(summary["open_orders_left"])) == (2, 2)
+    last = list(read_packets(summary["run_dir"]))[-1]
+    assert [order["status"] for order in last["state_after"]["open_orders"]] == ["canceling", "canceling"]
+    assert told[0].startswith("Of 2 orders nobody knows how they ended, so they count at full size")
 
 
 @pytest.mark.parametrize(("remembered", "stopped"), [(100, None), (3, "venue_inconsistent")])
