@@ -86,17 +86,22 @@ class ParquetSource(TableSource):
         """Yield the rows of a file.
 
         Raises:
-            MarketDataError: It is damaged; what came before the slice with the damage was given.
+            MarketDataError: It is damaged; what came before was given, the rest is counted as lost.
         """
-        polars, row = self._polars, 0
+        polars, row, rows = self._polars, 0, SLICE_ROWS
         count = polars.scan_parquet(file).select(polars.len())
         total = _tried(polars, lambda: count.collect().item(), f"{file.name} cannot be read")
         self._fraction = 0.0
         while row < total:
-            # One row more in front, to which the first is compared.
-            before = min(row, 1)
-            frame = self._slice(file, table.look, row - before, SLICE_ROWS + before)
-            for cells in frame.slice(before).iter_rows():
+            try:
+                frame = self._slice(file, table.look, row, rows)
+            except MarketDataError:
+                if rows == 1:
+                    self.lost("lost_row", total - row)
+                    raise
+                rows = max(1, rows // 10)  # what stands before the damage is kept
+                continue
+            for cells in frame.iter_rows():
                 row += 1
                 yield row, cells[:-1], "", cells[-1] and row > 1
             self._fraction = row / total
@@ -105,6 +110,7 @@ class ParquetSource(TableSource):
         """Read rows as text, and whether each equals the one before it in all columns."""
         polars = self._polars
         where = f"{file.name}: rows from {begin + 1} on cannot be read, those before are kept"
+        before = min(begin, 1)  # one row more in front, to which the first is compared
 
         def read() -> Any:
             scan = polars.scan_parquet(file)
@@ -118,7 +124,7 @@ class ParquetSource(TableSource):
                 _text(polars, name, schema[name], look.typed.get(at)) for at, name in enumerate(look.names)
             ]
             repeats = polars.all_horizontal(same).alias("\n")  # a name that no column has
-            return scan.slice(begin, rows).select(*texts, repeats).collect()
+            return scan.slice(begin - before, rows + before).select(*texts, repeats).collect().slice(before)
 
         return _tried(polars, read, where)
 

@@ -162,6 +162,11 @@ class RecordedSource(MarketDataSource):
             return None
         return self._held(reason, row, raw)
 
+    def lost(self, reason: str, rows: int) -> None:
+        """Count rows that a damaged file does not give."""
+        self.counts[reason] += rows
+        self._unused.add(reason)
+
     def repeated(self, row: int, raw: str, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Judge a row that equals the one before it, by the policy."""
         self.counts["repeated_row"] += 1

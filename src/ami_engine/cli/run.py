@@ -18,6 +18,7 @@ from decision_schema.errors import ConfigError
 FAILED_ENDS = ("error:", "source_failed:")
 OK, FAILED, BAD_INPUT = 0, 1, 2
 _SHOWN_REASONS = 8
+_SHOWN_MARKETS = 10
 
 
 def run_and_print(config: RunConfig, *, json: bool, quiet: bool) -> int:
@@ -100,6 +101,10 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     def row(name: str, text: str) -> None:
         console.print(f"[bold]{name:<12}[/bold]{escape(printable(text))}")
 
+    def not_shown(name: str, of: int) -> None:
+        if of > _SHOWN_MARKETS:
+            row(name, f"and {of - _SHOWN_MARKETS} more: see summary.json")
+
     timing = summary["timing"]
     seconds, speed = timing["seconds"], timing["events_per_second"]
     row("events", f"{summary['steps']} in {seconds:.1f} s ({speed:,.0f}/s), ended: {summary['ended']}")
@@ -128,7 +133,7 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     several = len(summary["markets"]) > 1
     if summary["markouts"] and not several:
         row("markouts", _markout_words(summary["markouts"]))
-    for market_id, market in summary["markets"].items():
+    for market_id, market in list(summary["markets"].items())[:_SHOWN_MARKETS]:
         if several:
             money = market["realized_pnl"] + market["unrealized_pnl"] - market["fees"] + market["funding"]
             row(
@@ -136,8 +141,10 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
                 f"{market_id}: {market['fills']} fills, position {market['position']:g}, profit "
                 f"{money:+.4f}, markouts {_markout_words(market['markouts']) or 'none'}",
             )
-    for market_id, data in summary["data"].items():
+    not_shown("market", len(summary["markets"]))
+    for market_id, data in list(summary["data"].items())[:_SHOWN_MARKETS]:
         row("data", f"{market_id}: {_data_words(data)}")
+    not_shown("data", len(summary["data"]))
     for source in summary["sources"]:
         if source.get("files"):
             row("files", f"{', '.join(source['files'])}: {source['rows']} rows{_defect_words(source)}")

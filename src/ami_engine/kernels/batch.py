@@ -45,6 +45,7 @@ from ami_engine.kernels.paper import (
     submit,
     take_reports,
 )
+from ami_engine.kernels.plan import ns_of
 from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState, Memory
 from ami_engine.kernels.reports import STATUS_CODES, slot_of, take_failure, take_fill, take_status
@@ -52,7 +53,7 @@ from ami_engine.kernels.rows import DECISIONS, DecisionColumns, FillRow, OrderRo
 from decision_schema.instruments import price_of
 from decision_schema.kernel import kernel
 from decision_schema.reasons import INVALID_INPUT, MODEL_ERROR, OK
-from decision_schema.units import NS_PER_MS, NS_PER_SECOND
+from decision_schema.units import NS_PER_SECOND
 from dmc_core.dmc.decide import HOLD
 from dmc_core.dmc.guards import (
     BREACH,
@@ -380,7 +381,7 @@ def _apply_report(
     order_step, order_leg = report.number >> LEG_BITS, report.number & LEG_MASK
     slot = slot_of(cell.orders, order_step, order_leg)
     if report.kind == NOTE:
-        ops_cooldown_ns = int(rules[-1].limits[_OPS_COOLDOWN]) * NS_PER_MS
+        ops_cooldown_ns = ns_of(rules[-1].limits[_OPS_COOLDOWN])
         take_failure(state, 0, ops_cooldown_ns, now_ns)
         if slot >= 0:
             fail_cancel(cell.orders, slot)

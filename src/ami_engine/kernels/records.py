@@ -11,7 +11,7 @@ from ami_engine.kernels.markouts import MarkoutState
 from ami_engine.kernels.orders import Orders, remaining_lots
 from ami_engine.kernels.quality import DataQuality
 from ami_engine.kernels.telemetry import StepWindow, TimeWindow
-from decision_schema.instruments import Instrument
+from decision_schema.instruments import Instrument, price_of
 from decision_schema.kernel import kernel
 
 MAX_MARKETS = 256
@@ -140,4 +140,4 @@ def open_sizes(cell: Cell) -> tuple[float, float]:
             buy += remaining_lots(order)
         else:
             sell += remaining_lots(order)
-    return buy * market.lot_num / market.lot_den, sell * market.lot_num / market.lot_den
+    return price_of(buy, market.lot_num, market.lot_den), price_of(sell, market.lot_num, market.lot_den)

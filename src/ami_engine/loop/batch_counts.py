@@ -30,11 +30,13 @@ _FIELDS = tuple(field.name for field in fields(DecisionRow))
 
 
 def text_of_reason(because: int, model_reasons: tuple[str, ...] = ()) -> str:
-    """Give the text of a decision's first reason, as `DecisionRow.because` codes it.
+    """Give the text of a decision's first reason, as `DecisionRow.because` codes it; '' = it has none.
 
     >>> text_of_reason(GUARD_REASON), text_of_reason(BAD_FIELD + FIELDS.index("bid_size"))
     ('ops_deny_actions', 'invalid_input:bid_size')
     """
+    if because in (NO_REASON, reasons.OK):
+        return ""
     if because >= GUARD_REASON:
         row, kind = divmod(because - GUARD_REASON, 4)
         presence = {0: ABSENT, 1: ABSENT, 2: MALFORMED}[kind]

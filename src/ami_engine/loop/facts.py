@@ -19,13 +19,14 @@ from ami_engine.kernels.costs import (
 )
 from ami_engine.kernels.ledger import Account, Position
 from ami_engine.kernels.markouts import HORIZON_60, HORIZONS_NS
-from ami_engine.kernels.orders import FREE, OrderSlot
+from ami_engine.kernels.orders import CANCELING, FREE, SENT, UNKNOWN, OrderSlot
 from ami_engine.kernels.records import Cell
 from ami_engine.loop.edge import FeedCounts
 from ami_engine.loop.engine import Engine, what_a_run_is
 from ami_engine.loop.receive import storable
 from ami_engine.ports import Broker, MarketDataSource
 from decision_schema import reasons
+from decision_schema.instruments import price_of
 from decision_schema.units import NS_PER_SECOND
 from dmc_core.dmc.guards import GUARDS, LIMIT_NAMES, OBSERVED, VERDICTS, limits_of
 
@@ -151,7 +152,7 @@ def _role(cells: list[Cell], role: int) -> dict[str, Any]:
     volume = None
     if len(cells) == 1:
         position = cells[0].position
-        volume = cells[0].costs.lots[role] * position.lot_num / position.lot_den
+        volume = price_of(cells[0].costs.lots[role], position.lot_num, position.lot_den)
     return {
         "fills": sum(cell.costs.fills[role] for cell in cells),
         "volume": volume,
@@ -241,6 +242,30 @@ def quality_of(engine: Engine, feeds: Mapping[str, FeedCounts]) -> dict[str, dic
 
 
 def strays(engine: Engine) -> list[str]:
+    """Say what was left over: markets of the config that the data do not have, orders without an end."""
+    return [*_absent_markets(engine), *_unconfirmed_orders(engine)]
+
+
+def _unconfirmed_orders(engine: Engine) -> list[str]:
+    """Say how many orders are left that the broker has no way to tell of; such ones count until evidence."""
+    able = engine.capabilities
+    if not able.cancel or able.query or able.fills or engine.config.run.dry_run:
+        return []
+    waiting = (SENT, CANCELING, UNKNOWN)
+    left = sum(
+        cell.orders.slots[i].status in waiting for cell in engine.cells for i in range(cell.orders.used)
+    )
+    if not left:
+        return []
+    words = (
+        f"Of {left} orders nobody knows how they ended, so they count at full size: cancel_order of this "
+        "broker confirmed nothing, and it has neither process_fills nor query_order to tell later. Let "
+        "cancel_order return {'status': 'canceled'} where the venue confirms, or write query_order."
+    )
+    return [words]
+
+
+def _absent_markets(engine: Engine) -> list[str]:
     """Say which markets of the config the data do not have, where others ran without an instrument."""
     config = engine.config
     told = [*(i.market_id for i in config.instruments), *(market.market_id for market in config.markets)]

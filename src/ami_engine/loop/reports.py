@@ -8,14 +8,14 @@ import msgspec
 from ami_engine.execution.entries import apply_entry, check_entry, entry_id, whole_lots
 from ami_engine.kernels.costs import MAKER, TAKER, UNSAID
 from ami_engine.kernels.orders import fail_cancel
+from ami_engine.kernels.plan import ns_of
 from ami_engine.kernels.records import Cell
-from ami_engine.kernels.reports import STATUS_CODES, take_fill, take_status
-from ami_engine.kernels.telemetry import record_time
+from ami_engine.kernels.reports import STATUS_CODES, take_failure, take_fill, take_status
 from ami_engine.loop.engine import Engine
 from decision_schema.errors import ContractError
 from decision_schema.events import BrokerNote, Fill, LedgerEntry, OrderUpdate, Report, Transfer
 from decision_schema.instruments import price_of
-from decision_schema.units import NS_PER_MS, UnixNs
+from decision_schema.units import UnixNs
 
 _ROLES = {"maker": MAKER, "taker": TAKER}
 _RATE_LIMIT_MARKS = ("ratelimit", "toomanyrequests", "ddosprotection", "429")
@@ -58,8 +58,8 @@ def _fill_from_update(
     if filled is None:
         if update.status != "filled":
             return
-        filled = order.lots * market.lot_num / market.lot_den
-    done = order.filled_lots * market.lot_num / market.lot_den
+        filled = price_of(order.lots, market.lot_num, market.lot_den)
+    done = price_of(order.filled_lots, market.lot_num, market.lot_den)
     lots = round((filled - done) * market.lot_den / market.lot_num)
     if lots <= 0:
         return
@@ -78,19 +78,14 @@ def _fill_from_update(
         market_id=engine.market_ids[cell.index],
         side="buy" if order.side > 0 else "sell",
         price=price,
-        size=lots * market.lot_num / market.lot_den,
+        size=price_of(lots, market.lot_num, market.lot_den),
     )
     _take_entry(engine, fill, now_ns, remarks)
 
 
 def _take_note(engine: Engine, note: BrokerNote, now_ns: UnixNs) -> None:
-    state = engine.state
-    state.had_error = 1
-    record_time(state.failures, now_ns)
-    if any(mark in note.error.lower() for mark in _RATE_LIMIT_MARKS):
-        record_time(state.rate_limits, now_ns)
-    if engine.policy.ops_cooldown_ms > 0:
-        state.ops_until_ns = max(state.ops_until_ns, now_ns + engine.policy.ops_cooldown_ms * NS_PER_MS)
+    is_rate_limit = any(mark in note.error.lower() for mark in _RATE_LIMIT_MARKS)
+    take_failure(engine.state, int(is_rate_limit), ns_of(float(engine.policy.ops_cooldown_ms)), now_ns)
     place = engine.ids.find(note.client_order_id) if note.call == "cancel_order" else None
     if place is not None and place.slot >= 0:
         fail_cancel(engine.core.cells[place.market].orders, place.slot)

@@ -66,8 +66,9 @@ class BatchResult:
         """All decisions as a polars DataFrame, a row a step.
 
         ``market_id`` names the market, ``proposed`` and ``action`` are actions in order of severity,
-        ``bad``, ``why`` and ``kept`` reasons ('' = none), ``refusing`` a bit mask for `guard_names`,
-        ``clamped`` the sides whose size was cut; numbers that are absent are null.
+        ``because`` the first reason of the decision, ``bad``, ``why`` and ``kept`` reasons ('' = none),
+        ``refusing`` the names of the guards that refused, ``clamped`` the sides whose size was cut;
+        numbers that are absent are null.
         """
         return self._frame("decisions")
 
@@ -130,6 +131,8 @@ class BatchResult:
     def arrays(self, table: Table) -> "dict[str, np.ndarray[Any, Any]]":
         """Give the columns of a table by name as the numbers of kernels/rows.py, also without polars.
 
+        ``refusing`` is a bit mask then (see `guard_names`), ``because`` a number (see `text_of_reason`).
+
         Raises:
             ConfigError: The rows are in files.
             ContractError: There is no such table.
@@ -148,14 +151,14 @@ class BatchResult:
         """
         if self._rows is not None:
             arrays = self._rows.arrays("decisions")
-            found = arrays["refusing"][arrays["step"] == step].tolist()
+            found = list(map(guard_names, arrays["refusing"][arrays["step"] == step].tolist()))
         else:
             polars = load_polars("a frame")
             lazy = self.scan("decisions").filter(polars.col("step") == step)
-            found = lazy.select("refusing").collect()["refusing"].to_list()
+            found = list(map(tuple, lazy.select("refusing").collect()["refusing"].to_list()))
         if not found:
             raise ContractError(f"step {step!r} is not in this run: see the column step of decisions")
-        return guard_names(found[0])
+        return found[0]
 
     def to_dict(self) -> dict[str, Any]:
         """Give the summary and where the rows are, as plain values."""

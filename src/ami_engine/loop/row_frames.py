@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ami_engine.kernels.inputs import MARKET, TIMER
 from ami_engine.kernels.orders import CANCEL, FOK, GTC, IOC, REPLACE, SUBMIT
 from ami_engine.kernels.rows import DecisionRow, FillRow, OrderRow
+from ami_engine.loop.batch_counts import text_of_reason
 from ami_engine.loop.column_values import load_polars
 from decision_schema.errors import ContractError
 from decision_schema.reasons import NAMES
@@ -44,7 +45,7 @@ _SMALL = frozenset(("n_messages", "n_reports", "order_leg", "old_leg", "level"))
 
 
 def guard_names(mask: int) -> tuple[str, ...]:
-    """Name the guards of the column ``refusing``: bit i is row i of the guard table.
+    """Name the guards of ``DecisionRow.refusing``: bit i is row i of the guard table.
 
     >>> guard_names(0b11) == (GUARDS[0].name, GUARDS[1].name)
     True
@@ -110,6 +111,10 @@ def frame_of(table: Table, columns: Sequence["np.ndarray[Any, Any]"], names: Nam
             made = polars.Series(shown, column.view(np.float64), nan_to_null=True)
         elif name == "cell":
             made = _market_ids(polars, column, names.market_ids).alias(shown)
+        elif name == "because":
+            made = _first_reasons(polars, column, names.model_reasons).alias(shown)
+        elif name == "refusing":
+            made = _refusals(polars, column).alias(shown)
         elif name == "reason" and names.model_reasons:
             texts = polars.Series(["", *names.model_reasons], dtype=polars.Categorical)
             made = texts.gather(column + 1).alias(shown)
@@ -132,6 +137,28 @@ def _market_ids(polars: Any, column: Any, market_ids: Sequence[str]) -> Any:
     texts = polars.Series([*market_ids, None], dtype=polars.Categorical)
     column = column if not len(column) or column.min() >= 0 else (column + len(texts)) % len(texts)
     return texts.gather(column)
+
+
+def _first_reasons(polars: Any, column: Any, model_reasons: Sequence[str]) -> Any:
+    """Give the first reasons of decisions as texts; '' = there is none."""
+    codes, places = _different(polars, column)
+    texts = [text_of_reason(code, tuple(model_reasons)) for code in codes.tolist()]
+    return polars.Series(texts, dtype=polars.Categorical).gather(places)
+
+
+def _refusals(polars: Any, column: Any) -> Any:
+    """Give the guards that refused as lists of names, in the order of the guard table."""
+    masks, places = _different(polars, column)
+    names = polars.Enum([guard.name for guard in GUARDS])
+    return polars.Series(list(map(guard_names, masks.tolist())), dtype=polars.List(names)).gather(places)
+
+
+def _different(polars: Any, column: Any) -> tuple[Any, Any]:
+    """Give the different numbers of a column, and the place of each cell's number among them."""
+    import numpy as np
+
+    different = polars.Series(column).unique().sort().to_numpy()  # few: np.unique would sort all cells
+    return different, np.searchsorted(different, column)
 
 
 def order_ids_of(name_order: Callable[[int, int], str], step: str, leg: str) -> Any:

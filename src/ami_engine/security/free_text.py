@@ -107,6 +107,8 @@ def _is_named(match: re.Match[str]) -> bool:
 def _is_spoken(match: re.Match[str]) -> bool:
     kind = name_class(match.string, match.start(), match[1])
     value = match[2].rstrip(".:!?")
+    if kind is KeyClass.TOKEN:
+        kind = KeyClass.ASSET  # prose on tokens
     if kind < KeyClass.SIGNATURE:
         return must_hide(kind, value)
     mixed = _CHOICE.match(value[:200]) is not None or looks_secret(value)

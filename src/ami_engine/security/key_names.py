@@ -24,14 +24,15 @@ class KeyClass(IntEnum):
     WORDS = 4  # a secret only if it is twelve words or more
     WEAK = 5  # a secret only if it looks like one
     ASSET = 6  # weak, but an asset's address is at home here
-    AUTH = 7  # weak, or user:password
-    SHORT = 8  # weak, but a short random text is enough
-    PIN = 9  # weak, or four to eight digits
-    SEED = 10  # weak, or twelve words and more
-    SIGNATURE = 11  # a secret unless it is a word or a function's signature
-    PHRASE = 12  # a secret unless it is as short as a ticker
-    HEADER = 13  # always a secret; in text it reaches to the end of the line
-    STRONG = 14  # always a secret
+    TOKEN = 7  # an asset or a password: weak, or a short mix of small letters and digits
+    AUTH = 8  # weak, or user:password
+    SHORT = 9  # weak, but a short random text is enough
+    PIN = 10  # weak, or four to eight digits
+    SEED = 11  # weak, or twelve words and more
+    SIGNATURE = 12  # a secret unless it is a word or a function's signature
+    PHRASE = 13  # a secret unless it is as short as a ticker
+    HEADER = 14  # always a secret; in text it reaches to the end of the line
+    STRONG = 15  # always a secret
 
 
 def words(text: str) -> frozenset[str]:
@@ -76,7 +77,7 @@ _PAIRS = frozenset(
     for first in firsts.split()
 )
 _WEAK = {
-    "token": KeyClass.ASSET, "auth": KeyClass.AUTH, "oauth": KeyClass.AUTH,
+    "token": KeyClass.TOKEN, "auth": KeyClass.AUTH, "oauth": KeyClass.AUTH,
     "authentication": KeyClass.AUTH, "pass": KeyClass.SHORT, "pw": KeyClass.SHORT,
     "pin": KeyClass.PIN, "seed": KeyClass.SEED, "phrase": KeyClass.WORDS,
     "words": KeyClass.WORDS, "word": KeyClass.WORDS, "wallet": KeyClass.WORDS,
@@ -108,6 +109,11 @@ _DIGESTS = words("hash digest checksum sha crc fingerprint etag txid txhash root
 _ASKING = words(
     "has is num n nb count requires require needs need use uses allow allows missing no without "
     "show hide redact mask total max min detect should can did was are rotate function method event call"
+)
+# Before "token" these words name an asset.
+_ASSETS = words(
+    "base quote pay payment receive collateral in out input output reward fee gas native from to lp pool "
+    "sell buy src dst source target underlying wrapped staked debt borrow supply deposit erc spl"
 )
 # Before "key", "session" or "sign" these words name data, not access.
 _DATA = words(
@@ -243,6 +249,8 @@ def _weak_in(parts: list[str]) -> KeyClass:
     if kind is KeyClass.WEAK and _DATA.intersection(parts[:-1]):
         return KeyClass.PLAIN
     if kind is KeyClass.PLAIN and last.endswith("token"):
+        kind = KeyClass.TOKEN
+    if kind is KeyClass.TOKEN and _ASSETS.intersection((*parts[:-1], last.removesuffix("token"))):
         return KeyClass.ASSET
     return kind
 

@@ -23,6 +23,8 @@ _NAMED = late(
     r"(?<![\w.-])([\w.-]{1,80}+)"
     r"((?:\\*[\"'`]|%22|&quot;)?\]?\s{0,4}+(?:=>|->|:=|={1,2}|:|%3[DdAa]|[＝：→])\s{0,4}+)"
 )
+_QUOTES = ('"', "'", "`")
+_PATH_BEFORE = late(r"[\"'`](?:[A-Za-z]:|[.~])?[/\\](?:[\w. -]{1,80}[/\\])*$")
 _PREVIOUS_WORD = late(r"(?<![A-Za-z])([A-Za-z]{2,14})[ ]$")
 _OPENING = late(r"[bBrRuUfF]{0,2}(\\*)([\"'`]|%22|&quot;)")
 _TO_CLOSING = {q: late(rf"(?:[^\\{q}]|\\.)*", re.DOTALL) for q in "\"'`"}
@@ -142,6 +144,8 @@ def hide_named(text: str) -> str:
         kind = name_class(text, found.start(), name)
         if kind <= KeyClass.USER:
             continue
+        if _is_file(text, found):
+            continue
         before = text[found.start() - 1 : found.start()]
         quoted = before if before in tuple("\"'`") and found[2][:1] != before else ""
         first = _FIRST_WORD.match(text, pos)
@@ -157,6 +161,16 @@ def hide_named(text: str) -> str:
         pieces += [text[done:start], MARKER]
         done = pos = end
     return "".join(pieces) + text[done:] if pieces else text
+
+
+def _is_file(text: str, found: re.Match[str]) -> bool:
+    """Tell whether a name is the end of a quoted path that prose tells of: "'/etc/passwd': not found"."""
+    start = found.start()
+    if found[2][:1] not in _QUOTES or text[found.end() : found.end() + 1] in _QUOTES:
+        return False  # not quoted, or the value is: what the file holds
+    if text[start - 1 : start] not in ("/", "\\"):
+        return False
+    return _PATH_BEFORE.search(text, max(0, start - 256), start) is not None
 
 
 def says_nothing(value: str) -> bool:

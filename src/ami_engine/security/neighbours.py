@@ -41,6 +41,8 @@ def hide_neighbours(items: list[Any]) -> list[str]:
 
 def _is_pair(name: str, item: str, alone: bool) -> bool:
     kind = key_class(name)
+    if kind is KeyClass.TOKEN and not alone:
+        kind = KeyClass.ASSET  # a column of a table
     if kind < KeyClass.SIGNATURE or not must_hide(kind, item):
         return must_hide(kind, item)
     if looks_secret(item, 8) or (kind is KeyClass.HEADER and (" " in item or "=" in item)):

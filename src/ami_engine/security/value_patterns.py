@@ -26,6 +26,7 @@ _ALNUM = late(r"[A-Za-z0-9]")
 _CAMEL = late(r"(?:[A-Z]?[a-z]{3,}+|[A-Z]{2,5}+|[\W_]++)+")
 # Addresses of assets: Solana; Starknet, Sui, Aptos (also with module and type); Cosmos.
 _ASSET_ADDRESS = late(r"[1-9A-HJ-NP-Za-km-z]{43,44}|0x[0-9A-Fa-f]{1,64}(?:::\w+)*|(?:ibc|factory)/[\w/]+")
+_PASSWORD = late(r"(?=[^a-z]*[a-z])(?=\D*\d)[\w!@#$%^&*+=]{8,15}")
 _PIN = late(r"\d{4,8}")
 _USER_PASSWORD = late(r"[^\s:/]{3,}:[^\s/:]{6,}")
 _SEED_WORDS = late(r"\s*(?:[a-z]{3,8}[\s,;-]{1,4}){11,23}[a-z]{3,8}\s*")
@@ -88,8 +89,10 @@ def must_hide(kind: KeyClass, value: str) -> bool:
         return False
     if kind is KeyClass.SEED or kind is KeyClass.WORDS:
         return has_seed_words(value) or (kind is KeyClass.SEED and looks_secret(value))
-    if kind is KeyClass.ASSET and _ASSET_ADDRESS.fullmatch(value):
+    if kind in (KeyClass.ASSET, KeyClass.TOKEN) and _ASSET_ADDRESS.fullmatch(value):
         return False
+    if kind is KeyClass.TOKEN and _PASSWORD.fullmatch(value):
+        return True  # an asset's symbol is shorter or all capitals, its id has hyphens
     if kind is KeyClass.AUTH and _USER_PASSWORD.fullmatch(value[:512]):
         return looks_secret(value, 10)
     return looks_secret(value, 8 if kind is KeyClass.SHORT else 16)

@@ -21,6 +21,7 @@ _MAX_TEXT = 4_000_000  # a longer text is hidden unread
 _MAX_ECHOES = 64
 _ATOMS = frozenset({int, float, bool, type(None), complex})
 _PAIR_NAMES = words("name key header k field param parameter variable var env")
+_ASSET_FIELDS = words("decimals chain chain_id chainId network mint contract contract_address standard")
 
 # Decisions about dict keys whose own text holds no secret.
 _KEYS: dict[str, KeyClass] = {}
@@ -171,6 +172,8 @@ class Walk:
                 has_secret = has_secret or (item is not None and (type(item) is not str or bool(item)))
             elif kind > KeyClass.USER:
                 weak.append((key, kind))
+                if kind is KeyClass.TOKEN and not _ASSET_FIELDS.isdisjoint(mapping):
+                    kind = KeyClass.ASSET
             elif outer is KeyClass.WEAK and key in ("r", "s"):  # the halves of an ECDSA signature
                 kind = outer
             result[key] = self.value(item, kind, depth)

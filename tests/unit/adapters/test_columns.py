@@ -74,6 +74,12 @@ def test_numbers_of_messages_are_never_guessed():
         ("time,bid,ask", {"ts": "zzzz"}, "auto", "a.csv has no column 'zzzz' for ts: it has: time, bid, ask"),
         ("time,x,x", {"ts": "time", "bid": "x"}, "auto",
          "a.csv has 2 columns 'x': give the index of the one for bid"),
+        ("ts,bid,ask,bid", {}, "auto",
+         ("a.csv has 2 columns 'bid', at 1, 3: give the index of the one that counts, such as "
+         "columns = {ts = 0, bid = 1, ask = 2}")),
+        ("ts,bid_price_00,bid_size_00, bid_size_00", {}, "auto",
+         ("a.csv has 2 columns 'bid_size_00', at 2, 3: give the index of the one that counts, such as "
+         "columns = {ts = 0, bid = 1, ask = 2}")),
         ("time,bid,ask", {"ts": 7}, "auto", "a.csv: columns: ts is 7, but a row has 3 columns: give 0 to 2"),
         ("", {"ts": "time"}, "auto",
          "a.csv: columns: ts is 'time', but the file has no header: give the index, 0 first"),
@@ -111,3 +117,8 @@ def test_a_mapping_that_is_none_is_refused(columns, message):
     with pytest.raises(ConfigError) as caught:
         check_columns(columns)
     assert str(caught.value) == message
+
+
+def test_a_name_that_comes_twice_matters_only_where_it_is_needed():
+    assert find("ts,bid,ask,flag,flag").at == {"ts": 0, "bid": 1, "ask": 2}
+    assert find("ts,bid,ask,bid", {"ts": "ts", "bid": 3, "ask": "ask"}).at == {"ts": 0, "bid": 3, "ask": 2}

@@ -436,8 +436,21 @@ def test_a_file_of_which_no_row_can_be_used_says_why(source):
     found = source(f"timestamp;bid;ask\n{T};0,49;0,51\n")
     assert [event["defect"] for event in events(found)] == ["bad_number:bid"]
     assert found.hints == [
-        "no row of a.csv can be used, most for bad_number:bid: check columns and delimiter"
+        "numbers are written with a comma, such as '0,49': write '0.49', with a point",
+        "no row of a.csv can be used, most for bad_number:bid: check columns and delimiter",
     ]
+
+
+def test_a_local_time_that_no_clock_showed_holds_and_is_counted(source):
+    rows = ["2024-03-10 01:59:59,0.49,0.51", "2024-03-10 02:30:00,0.49,0.51", "2024-03-10 03:00:00,0.49,0.51"]
+    found = source(HEAD + "\n".join(rows) + "\n", timezone="America/New_York")
+    assert [event.get("defect") for event in events(found)] == [None, "bad_stamp", None]
+    assert found.quality()["defects"] == {"bad_stamp": 1}
+    with pytest.raises(MarketDataError) as caught:
+        source(HEAD + rows[1] + "\n", timezone="America/New_York")
+    assert str(caught.value).endswith(
+        "'2024-03-10 02:30:00' was shown by no clock in America/New_York: there they went forward: check timezone"
+    )
 
 
 def test_histdata_times_are_not_utc(source):

@@ -172,6 +172,28 @@ def test_a_damaged_file_gives_what_came_before(tmp_path):
     assert found.next_event() is None
 
 
+def test_of_a_damaged_file_only_what_is_damaged_is_lost(tmp_path):
+    """All rows before the damaged group are given, also within a slice; the others are counted."""
+    count = 1_000
+    frame = pl.DataFrame(
+        {"ts": range(T, T + count), "bid": [0.49 + i % 7 / 100 for i in range(count)], "ask": [0.6] * count}
+    )
+    file = tmp_path / "a.parquet"
+    frame.write_parquet(file, row_group_size=50, compression="zstd")
+    found = ParquetSource(file)
+    data = bytearray(file.read_bytes())
+    start = 4 + data[4:].find(b"\x28\xb5\x2f\xfd", len(data) * 2 // 5)  # a zstd frame
+    data[start : start + 4] = bytes(4)
+    file.write_bytes(data)
+    with pytest.raises(MarketDataError) as caught:
+        events(found)
+    kept = found.rows
+    assert kept > 0
+    assert kept % 50 == 0
+    assert f"a.parquet: rows from {kept + 1} on cannot be read, those before are kept" in str(caught.value)
+    assert found.quality()["defects"] == {"lost_row": count - kept}
+
+
 def test_an_empty_table_gives_nothing(parquet):
     assert events(parquet({"ts": pl.Series([], dtype=pl.Int64), "bid": [], "ask": []})) == []
 

@@ -108,6 +108,20 @@ def test_patterns(time_format, text):
     assert pattern_reader(time_format, UTC)(text) == BASE + 65_000_000
 
 
+@pytest.mark.parametrize("text", ["2024-03-10 02:00:00", "2024-03-10 02:59:59.999"])
+def test_an_hour_that_clocks_leave_out_is_no_time(text):
+    """In New York 01:59 is followed by 03:00; an offset in the text, or UTC, knows no such hole."""
+    assert is_refused(iso_reader(NEW_YORK), text)
+    assert is_refused(pattern_reader("%Y-%m-%d %H:%M:%S", NEW_YORK), text[:19])
+    assert iso_reader(NEW_YORK)(text + "-05:00") == iso_reader(UTC)(text) + 5 * 3_600 * 10**9
+    before, after = (iso_reader(NEW_YORK)(f"2024-03-10 {clock}") for clock in ("01:59:59", "03:00:00"))
+    assert after - before == 10**9
+
+
+def test_an_hour_that_comes_twice_is_the_first_one():
+    assert iso_reader(NEW_YORK)("2024-11-03 01:30:00") == iso_reader(UTC)("2024-11-03 05:30:00")
+
+
 def test_numbers_that_touch_must_be_whole():
     assert is_refused(pattern_reader("%Y%m%d %H%M%S%f", UTC), "20200101 1700")
 
@@ -125,6 +139,7 @@ def test_midnight_follows_the_clock_on_the_wall():
     assert midnight_reader(day, zone_of("-05:00"), 10**6)("34200004") == 1_340_289_000_004_000_000
     spring = midnight_reader(date(2024, 3, 10), NEW_YORK, 10**9)  # clocks went forward at 02:00
     assert spring("34200") == iso_reader(UTC)("2024-03-10T13:30:00")
+    assert is_refused(spring, "9000")
     for outside in ("86400", "-1"):
         assert is_refused(midnight_reader(day, UTC, 10**9), outside)
 

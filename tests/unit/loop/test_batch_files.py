@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ami_engine.kernels.batch import BAD_FIELD, BAD_VALUE, GUARD_REASON, MODEL_REASON
+from ami_engine.kernels.inputs import FIELDS
 from ami_engine.kernels.orders import CANCEL, FOK, GTC, IOC, REPLACE, SUBMIT
 from ami_engine.kernels.rows import DecisionRow, FillRow
 from ami_engine.loop.batch_files import RowFiles, RowMemory
@@ -23,6 +25,7 @@ from dmc_core.dmc.guards import GUARDS
 from dmc_core.layout import array_of
 
 MARKETS = ["A", "B"]
+ROW = {guard.name: i for i, guard in enumerate(GUARDS)}
 
 
 def decisions(n, **columns):
@@ -72,7 +75,16 @@ def shown(table, **values):
         ("decisions", "flags", 1, "clamped", "buy"),
         ("decisions", "flags", 2, "clamped", "sell"),
         ("decisions", "flags", 3, "clamped", "both"),
-        ("decisions", "refusing", 1 << 40, "refusing", 1 << 40),
+        ("decisions", "refusing", 0, "refusing", []),
+        ("decisions", "refusing", 1 << 3 | 1, "refusing", [GUARDS[0].name, GUARDS[3].name]),
+        ("decisions", "because", -1, "because", ""),
+        ("decisions", "because", 0, "because", ""),
+        ("decisions", "because", reasons.CROSSED_BOOK, "because", "crossed_book"),
+        ("decisions", "because", BAD_FIELD + FIELDS.index("ask"), "because", "invalid_input:ask"),
+        ("decisions", "because", BAD_VALUE, "because", "model_error:value"),
+        ("decisions", "because", MODEL_REASON + 1, "because", "flat"),
+        ("decisions", "because", GUARD_REASON + 4 * ROW["staleness"], "because", "staleness_exceeded"),
+        ("decisions", "because", GUARD_REASON + 4 * ROW["depth"] + 1, "because", "missing_input:depth"),
         ("decisions", "bid", math.nan, "bid", None),
         ("decisions", "bid", math.inf, "bid", math.inf),
         ("decisions", "now_ns", 2**62 + 1, "now_ns", 2**62 + 1),
@@ -107,6 +119,24 @@ def test_guards_are_named_by_their_bits():
     assert guard_names(0) == ()
     assert guard_names((1 << len(GUARDS)) - 1) == tuple(guard.name for guard in GUARDS)
     assert guard_names(1 << 3 | 1) == (GUARDS[0].name, GUARDS[3].name)
+
+
+def test_words_take_little_room_on_disk(tmp_path):
+    """A file of 10,000 rows names each reason and each guard once."""
+    n = 10_000
+    rows = decisions(
+        n,
+        because=[GUARD_REASON + 4 * ROW["depth"], -1] * (n // 2),
+        refusing=[1 << ROW["depth"], 0] * (n // 2),
+    )
+    with RowFiles(tmp_path, MARKETS) as files:
+        files.append("decisions", rows)
+    stored = (tmp_path / "decisions" / "part-00000.parquet").read_bytes()
+    assert stored.count(b"liquidity_low") < 10  # in the dictionary and the statistics
+    frame = read(tmp_path)
+    assert frame["because"].value_counts().sort("because").rows() == [("", n // 2), ("liquidity_low", n // 2)]
+    assert frame.filter(pl.col("refusing").list.contains("depth"))["step"].to_list() == list(range(1, n, 2))
+    assert len(stored) < 200_000
 
 
 def test_parts_hold_all_rows_in_order(tmp_path):

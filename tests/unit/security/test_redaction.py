@@ -121,6 +121,57 @@ def test_harmless_values_stay_under_other_names(name: str, value: Any) -> None:
     assert redact_secrets({name: value}) == {name: value}
 
 
+PASSWORDS = ["secret123", "abc12345", "hunter2hunter2", "Tr0ub4dor!", "a1b2c3d4"]
+ASSETS = [
+    "USDC",
+    "WBTC.e",
+    "1INCH",
+    "axlUSDC",
+    "stETH",
+    "ethereum",
+    "usd-coin",
+    "aave-v3-usdc",
+    "PEPE2024",
+    "BTC24",
+]
+
+
+@pytest.mark.parametrize("name", ["token", "rest_token", "TOKEN"])
+@pytest.mark.parametrize("value", PASSWORDS)
+def test_a_token_that_mixes_small_letters_and_digits_is_a_password(name: str, value: str) -> None:
+    """Also in a list of two, in text and in an address; beside a symbol and a price, too."""
+    assert redact_secrets({name: value, "symbol": "BTCUSDT"}) == {name: MARKER, "symbol": "BTCUSDT"}
+    assert redact_secrets([name, value]) == [name, MARKER]
+    assert redact_text(f'{{"{name}": "{value}"}}') == f'{{"{name}": "{MARKER}"}}'
+    assert value not in redact_text(f"GET /ws?x=1&{name}={value}&y=2")
+
+
+@pytest.mark.parametrize("name", ["token", "baseToken", "quote_token"])
+@pytest.mark.parametrize("value", ASSETS)
+def test_a_token_that_looks_like_an_asset_stays(name: str, value: str) -> None:
+    """Symbols are short or capitals, names of assets are words or joined by hyphens."""
+    assert redact_secrets({name: value}) == {name: value}
+    assert redact_text(f"{name}={value} listed") == f"{name}={value} listed"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"base_token": "yvUSDC2024"},
+        {"token": "yvUSDC2024", "decimals": 6},
+        {"columns": ["token", "depth10min", "sigma5m60"]},
+    ],
+)
+def test_what_stands_around_a_token_says_that_it_is_an_asset(value: Any) -> None:
+    """The name, its record, or that it is a column of a table."""
+    assert redact_secrets(value) == value
+
+
+def test_what_a_file_holds_is_hidden_under_its_path() -> None:
+    """A path in prose is none of its own secret; what stands in quotes after it is."""
+    assert redact_text("{'/run/secrets/api_key': 'abc'}") == f"{{'/run/secrets/api_key': '{MARKER}'}}"
+
+
 @pytest.mark.parametrize(
     "name", ["token", "key", "auth", "sign", "session", "sid", "binance_key", "usertoken"]
 )
@@ -188,7 +239,8 @@ def test_text(text: str, shown: str) -> None:
         "wss://x.y:9443/ws/btcusdt@trade", "https://x.y:8443/a/@b", "2024-05-31T12:00:00.123Z",
         "risk-20240927-momentum-long-v2", "watch btc eth sol xrp doge ada btc eth sol xrp doge ada btc",
         '{"token": "USDC", "mid": 0.10, "hash": "' + HEX + '"}', "[not json] {neither}",
-        "8=FIX.4.4|35=D|55=BTC",
+        "8=FIX.4.4|35=D|55=BTC", "timezone is '/etc/passwd': give a name such as 'UTC'",
+        'cannot read "./conf/api_key": no such file', "the token depth10min is a column",
     ],
 )  # fmt: skip
 def test_text_without_secrets_is_untouched(text: str) -> None:

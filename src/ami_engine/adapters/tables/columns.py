@@ -145,9 +145,27 @@ def find_places(
     if not {"ts", "received"} & at.keys():
         raise _missing(where, kind, "ts", names)
     used = _HEAD | _USED[kind]
-    return Places(
-        kind, {name: at[name] for name in FIELDS if name in at and name in used}, bids, asks, tuple(names)
-    )
+    at = {name: at[name] for name in FIELDS if name in at and name in used}
+    guessed = {place for name, place in at.items() if name not in columns}
+    guessed.update(place for level in (*bids, *asks) for place in level)
+    _check_names(where, names, guessed)
+    return Places(kind, at, bids, asks, tuple(names))
+
+
+def _check_names(where: str, names: Sequence[str], guessed: set[int]) -> None:
+    """Refuse a header in which a column that is used unasked has the name of another one.
+
+    Raises:
+        MarketDataError: Nobody can tell which of the two is meant.
+    """
+    for place in sorted(guessed) if names else ():
+        same = [other for other, name in enumerate(names) if name.strip() == names[place].strip()]
+        if len(same) > 1:
+            places = ", ".join(map(str, same))
+            raise MarketDataError(
+                f"{where} has {len(same)} columns {names[place].strip()!r}, at {places}: give the "
+                "index of the one that counts, such as columns = {ts = 0, bid = 1, ask = 2}"
+            )
 
 
 def _key(name: str) -> str:

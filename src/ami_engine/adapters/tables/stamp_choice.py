@@ -1,6 +1,6 @@
 """Which reader fits the times of a column, judged by its first stamp; what is odd is said at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, tzinfo
 from typing import Literal, TypeAlias
 
@@ -74,7 +74,9 @@ def _tried(reader: StampReader, first: str, where: str, rules: StampRules) -> St
     try:
         reader(first)
     except ValueError:
-        if rules.time_format:
+        if _is_read(first, replace(rules, zone=UTC)):
+            remedy = f"was shown by no clock in {rules.zone}: there they went forward: check timezone"
+        elif rules.time_format:
             remedy = f"does not fit time_format = {rules.time_format!r}: correct it"
         else:
             remedy = (
@@ -82,6 +84,17 @@ def _tried(reader: StampReader, first: str, where: str, rules: StampRules) -> St
             )
         raise MarketDataError(f"{where}: {first[:40]!r} {remedy}") from None
     return reader
+
+
+def _is_read(text: str, rules: StampRules) -> bool:
+    try:
+        if rules.time_format:
+            pattern_reader(rules.time_format, rules.zone, rules.day)(text)
+        else:
+            iso_reader(rules.zone)(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:

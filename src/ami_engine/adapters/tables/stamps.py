@@ -138,7 +138,8 @@ def midnight_reader(day: date, zone: tzinfo, unit_ns: int) -> StampReader:
 def iso_reader(zone: tzinfo) -> StampReader:
     """Read ISO 8601 times to the nanosecond; those without an offset are of the zone.
 
-    Where clocks are set back, the hour that comes twice is taken for the first one.
+    Where clocks are set back, the hour that comes twice is taken for the first one; where they go
+    forward, the hour that is left out is no time.
 
     >>> iso_reader(UTC)("2013-01-01 22:00:00.295+00:00")
     1357077600295000000
@@ -172,6 +173,13 @@ def minute_reader(zone: tzinfo) -> Callable[[str, str, str, str, str, str | None
 
 
 def _ns(moment: datetime) -> int:
+    """Give a local time in nanoseconds UTC.
+
+    Raises:
+        ValueError: No clock showed it: there the clocks went forward.
+    """
+    if moment.astimezone(UTC).astimezone(moment.tzinfo) != moment:
+        raise ValueError(moment)
     return (moment - _EPOCH) // _SECOND * NS_PER_SECOND
 
 

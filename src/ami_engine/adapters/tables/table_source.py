@@ -1,5 +1,6 @@
 """TableSource: what sources of tables have in common, whatever the format of their files."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ _REMEDIES = {
     "unknown_side": "a side is not known: say what it means by sides = {'text' = 'buy'}",
     "unknown_action": "an action is not known: say what it means by actions = {'text' = 'delete'}",
 }
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 SAMPLE_ROWS = 20
 """First rows of a file that say which columns and times it has."""
 
@@ -175,7 +177,7 @@ class TableSource(RecordedSource):
                     raise Unusable(cells)
                 event: Mapping[str, Any] | None = read(cells)
             except Unusable as error:
-                if remedy := _REMEDIES.get(str(error)):
+                if remedy := _remedy_of(str(error), cells):
                     self.hint(remedy)
                 held = self.unusable(self.reason_of(str(error)), row, raw or delimiter.join(cells))
                 yield None if held is None else {**held, **known_parts(table, cells)}
@@ -202,3 +204,15 @@ class TableSource(RecordedSource):
     def _tell(self, events: Sequence[Mapping[str, Any]]) -> None:
         for text in hints_of(events):
             self.hint(text)
+
+
+def _remedy_of(reason: str, cells: Cells | str) -> str:
+    """Say how a user may mend what makes a row unusable; empty = nothing is known."""
+    if reason.startswith("bad_number:") and not isinstance(cells, str):
+        written = next((cell.strip() for cell in cells if _DECIMAL_COMMA.fullmatch(cell.strip())), "")[:40]
+        if written:
+            with_point = written.replace(",", ".")
+            return (
+                f"numbers are written with a comma, such as {written!r}: write {with_point!r}, with a point"
+            )
+    return _REMEDIES.get(reason, "")
