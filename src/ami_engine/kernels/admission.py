@@ -126,15 +126,6 @@ def venue_time(row: MarketRow, feed: MarketFeed) -> int:
 
 
 @kernel
-def stamp_of(row: MarketRow, feed: MarketFeed) -> int:
-    """Give the time that a row carries, ours of receipt, else the venue's; -1 = none.
-
-    A caller that simulates the feed draws the delay by it, where the row carries no time of ours.
-    """
-    return row.received_ns if row.received_ns >= 0 else venue_time(row, feed)
-
-
-@kernel
 def admit_row(
     feed: MarketFeed,
     book: Book,

@@ -25,7 +25,7 @@ from ami_engine.loop.columns import Columns
 from ami_engine.loop.edge import FeedCounts
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.market_rows import CHUNK, MarketRows
-from ami_engine.loop.row_frames import columns_of
+from ami_engine.loop.row_frames import columns_of, fields_of
 from ami_engine.sim.paper_broker import PaperBroker
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND
 from dmc_core.jit import entry
@@ -208,13 +208,9 @@ class BatchRun:
         """Give the decisions written since the last call: a row of 8-byte cells for each field."""
         import numpy as np
 
-        written = self._decisions[0]
-        if self.fast:
-            names = written.dtype.names
-            return np.stack([written[name][:count].view(np.int64) for name in names])
-        return np.stack(
-            [np.array(getattr(written, name)[:count]).view(np.int64) for name in written.__slots__]
-        )
+        written, names = self._decisions[0], fields_of("decisions")
+        lists = [written[name] if self.fast else np.array(getattr(written, name)) for name in names]
+        return np.stack([cells[:count].view(np.int64) for cells in lists])
 
     # ------------------------------------------------------------ the end
 

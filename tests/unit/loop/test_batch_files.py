@@ -277,7 +277,7 @@ def test_columns_of_another_kind_are_refused(tmp_path, columns):
     memory = RowMemory(MARKETS)
     with RowFiles(tmp_path, MARKETS) as files:
         for sink in (files, memory):
-            with pytest.raises(ContractError, match="columns of fills have shape .*: give 11 rows of 8-byte"):
+            with pytest.raises(ContractError, match=r"columns of fills have shape .*: give 11 rows of 8-byte"):
                 sink.append("fills", columns)
             with pytest.raises(ContractError, match="table 'fill' is unknown"):
                 sink.append("fill", columns_of(array_of([FillRow()])))
