@@ -221,14 +221,16 @@ def _njit(numba: Any, function: FunctionType, apart: str = "") -> Any:
     """Hand a function to numba, whose own settings are as before when this returns.
 
     Only our own kernels are kept in the cache: what a user's file imports is not in the name of its
-    folder. `apart` names a folder of its own for a copy.
+    folder. Those of a user raise where Python does: at a division by zero, and at a place that is not
+    there. Ours guard both. `apart` names a folder of its own for a copy.
     """
     module = (apart or function.__module__).partition(".")[0]
     before = numba.config.CACHE_DIR
     try:
         numba.config.CACHE_DIR = str(_writable_cache() / apart)
-        keep = module in PACKAGES
-        return numba.njit(cache=keep, nogil=True, error_model="numpy")(function)
+        is_ours = module in PACKAGES
+        errors = "numpy" if is_ours else "python"
+        return numba.njit(cache=is_ours, nogil=True, error_model=errors, boundscheck=not is_ours)(function)
     finally:
         numba.config.CACHE_DIR = before
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from ami_engine.execution.order_ids import client_order_id
 from ami_engine.kernels import batch as kernels
-from ami_engine.kernels.admission import MarketFeed, MarketRow
+from ami_engine.kernels.admission import NEW, MarketFeed, MarketRow
 from ami_engine.kernels.event_clock import EventTime
 from ami_engine.kernels.inputs import DepartureRow, TradeRow
-from ami_engine.kernels.latency import FEED, Latency
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.records import MAX_MARKETS
@@ -24,10 +23,12 @@ from ami_engine.loop.batch_files import RowFiles, RowMemory
 from ami_engine.loop.columns import Columns
 from ami_engine.loop.edge import FeedCounts
 from ami_engine.loop.engine import Engine
+from ami_engine.loop.record_arrays import laid_out, placed
+from ami_engine.loop.watch import Watch, arrays_of, feed_latency, feed_of, scores_of
 from ami_engine.sim.paper_broker import PaperBroker
-from decision_schema.units import NS_PER_MS, NS_PER_SECOND
+from decision_schema.units import NS_PER_SECOND
 from dmc_core.jit import entry
-from dmc_core.layout import RecordView, array_of, layout_of, write_record
+from dmc_core.layout import RecordView, array_of, layout_of
 
 ROWS = 65_536
 """Rows of decisions, fills and orders that the loop writes before they are taken away."""
@@ -53,7 +54,6 @@ class BatchRun:
         self.events = 0
         self.limit = engine.config.run.steps
         config = engine.config
-        data = config.data
         timer_ns = timer_interval_ns(config, live=False)
         reasons = model_reasons_of(engine)
         door = kernels.Door(paper=broker.paper_for(config.run.seed), n_reasons=len(reasons))
@@ -63,9 +63,7 @@ class BatchRun:
         self._batches = self._laid_out([kernels.BatchState(timer_ns=timer_ns)])
         self._doors = self._laid_out([door])
         self._times = self._laid_out([EventTime()])
-        self._latency = self._laid_out(
-            [Latency(FEED, round(data.feed_latency_ms * NS_PER_MS), float(data.feed_latency_sigma))]
-        )
+        self._latency = self._laid_out([feed_latency(engine)])
         self._row, self._trades = self._laid_out([MarketRow()]), self._laid_out([TradeRow()])
         self._departures = self._laid_out([DepartureRow()])
         self._rows = self._empty(DecisionRow, ROWS)
@@ -75,13 +73,16 @@ class BatchRun:
         self._feeds: Any = None
         self._blank_market = broker.market_for(engine.instrument(""), 0)
         self._markets = self._laid_out([self._blank_market])
-        self._feeds = self._laid_out([MarketFeed(cell=kernels.NEW)])
+        self._feeds = self._laid_out([MarketFeed(cell=NEW)])
         self._table = self._table_of(broker.table)
         self.wall_ns = 0
+        scorer = None if engine.model.kernel_model is None else engine.model.kernel_model.scorer
+        self._scoring = None if scorer is None else (Watch(engine, scorer.places), scorer)
+        self._scores = self._no_scores()
         self._run: Callable[..., Any] | None = None
 
     def _laid_out(self, records: list[Any]) -> Any:
-        return array_of(records) if self.fast else records
+        return laid_out(records, fast=self.fast)
 
     def _empty(self, kind: type, count: int) -> Any:
         """Make room for rows; interpreted, for fewer."""
@@ -90,6 +91,13 @@ class BatchRun:
         import numpy as np
 
         return np.zeros(count, layout_of(kind()))
+
+    def _no_scores(self) -> Any:
+        if not self.fast:
+            return []
+        import numpy as np
+
+        return np.zeros((0, 1))
 
     def _table_of(self, table: list[list[int]]) -> Any:
         if not self.fast:
@@ -110,6 +118,7 @@ class BatchRun:
         last = columns.length
         if self.limit is not None:
             last = min(last, self.limit - self.events)
+        self._score(columns, last)
         at = 0
         while at < last:
             at, why = self._call(columns, at, last)
@@ -118,15 +127,21 @@ class BatchRun:
                 self._add_market(int(columns.market[at]))
         self.events += last
 
+    def _score(self, columns: Columns, last: int) -> None:
+        """Score the rows at hand, where the model has a scorer."""
+        if self._scoring is not None:
+            scores = scores_of(*self._scoring, columns, last, self.wall_ns)
+            self._scores = scores if self.fast else scores.tolist()
+
     def _call(self, columns: Columns, at: int, last: int) -> tuple[int, int]:
         core = self.engine.core
-        arrays = [getattr(columns, name) for name in _ARRAYS]
+        arrays = arrays_of(columns)
         if not self.fast:
             arrays = [array.tolist() for array in arrays]
         arguments = [
             self._batches, core.states, core.cell_records, core.rule_records, self._doors, self._model(),
             self._markets, self._table, self._times, self._feeds, self._latency,
-            self.engine.config.run.seed, self.wall_ns, *arrays, at, last,
+            self.engine.config.run.seed, self.wall_ns, *arrays, self._scores, at, last,
             self._rows, self._fills, self._orders, ROOM, self._row, self._trades, self._departures,
         ]  # fmt: skip
         if self._run is None:
@@ -144,23 +159,15 @@ class BatchRun:
     def _model(self) -> Any:
         model = self.engine.model.kernel_model
         assert model is not None  # noqa: S101 - who makes a BatchRun has seen to it
-        return model.function
+        return model.asked
 
     def _model_layouts(self) -> tuple[Any, ...]:
         door = self._doors.dtype
         return door["x"], self.engine.core.cell_records.dtype["memory"], door["decision"]["proposed"]
 
     def _add_feed(self, market_id: str) -> None:
-        bounds = self.engine.instrument(market_id)
-        feed = MarketFeed(
-            cell=kernels.NEW,
-            price_min=float(bounds.price_min),
-            price_max=float(bounds.price_max),
-            max_skew_ns=self.engine.config.run.max_clock_skew_ms * NS_PER_MS,
-        )
-        place = len(self.feed_ids)
+        self._feeds = placed(self._feeds, len(self.feed_ids), feed_of(self.engine, market_id))
         self.feed_ids.append(market_id)
-        self._feeds = self._placed(self._feeds, place, feed)
 
     def _add_market(self, code: int) -> None:
         """Make the market of a feed whose first row that can be read has come."""
@@ -173,19 +180,7 @@ class BatchRun:
         engine.add_market(market_id)
         feed.cell = number
         made = self.broker.market_for(engine.instrument(market_id), number)
-        self._markets = self._placed(self._markets, number, made)
-
-    def _placed(self, array: Any, place: int, record: Any) -> Any:
-        """Put a record at its place, the next one or the last."""
-        if not self.fast:
-            array[place:] = [record]
-            return array
-        if place == len(array):
-            import numpy as np
-
-            array = np.concatenate([array, np.zeros(1, array.dtype)])
-        write_record(array[place], record)
-        return array
+        self._markets = placed(self._markets, number, made)
 
     # ------------------------------------------------------------ rows out
 
@@ -265,8 +260,4 @@ def model_reasons_of(engine: Engine) -> tuple[str, ...]:
     return () if model is None else model.reasons
 
 
-_ARRAYS = (
-    "market", "ts_ns", "received_ns", "seq", "bid", "ask", "mid", "bid_size", "ask_size", "bid_depth",
-    "ask_depth", "depth", "trade_price", "trade_size", "trade_side",
-)  # fmt: skip
 _MODEL_AT = 5
