@@ -129,13 +129,9 @@ class Scorer:
         scores = given.reshape(-1, 1) if given.ndim == 1 else given
         fits = scores.ndim == 2 and len(scores) == BLOCK and 1 <= scores.shape[1] <= MAX_SCORES
         if not fits or scores.shape[1] != (self.width or scores.shape[1]):
-            wanted = (
-                f"({BLOCK}, {self.width})"
-                if self.width > 1
-                else f"({BLOCK},) or ({BLOCK}, up to {MAX_SCORES})"
-            )
             raise ConfigError(
-                f"scorer {self.name} gives an array of shape {given.shape} for {BLOCK} rows: give {wanted}"
+                f"scorer {self.name} gives an array of shape {given.shape} for {BLOCK} rows: give ({BLOCK},), "
+                f"or ({BLOCK}, n) with n up to {MAX_SCORES}, each time the same"
             )
         self.width = scores.shape[1]
         return scores[: len(rows)]
