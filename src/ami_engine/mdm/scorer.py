@@ -130,7 +130,7 @@ class Scorer:
         fits = scores.ndim == 2 and len(scores) == BLOCK and 1 <= scores.shape[1] <= MAX_SCORES
         if not fits or scores.shape[1] != (self.width or scores.shape[1]):
             raise ConfigError(
-                f"scorer {self.name} gives an array of shape {given.shape} for {BLOCK} rows: give ({BLOCK},), "
+                f"scorer {self.name} gives an array of shape {given.shape} for {BLOCK} rows: give ({BLOCK},) "
                 f"or ({BLOCK}, n) with n up to {MAX_SCORES}, each time the same"
             )
         self.width = scores.shape[1]
