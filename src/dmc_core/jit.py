@@ -11,13 +11,14 @@ at a time and would go on using a kernel whose callee has changed.
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, ParamSpec, TypeVar
 
 from decision_schema.errors import ConfigError
@@ -191,6 +192,8 @@ def _compile(function: Any, callers: tuple[str, ...]) -> Any:
         value = names.get(used)
         if isinstance(value, tuple):
             names[used] = _column(value)
+        elif not _is_ours(function.__module__):
+            names.update(_checked(used, value))
         if value is function or not isinstance(value, FunctionType):
             continue
         if not is_kernel(value):
@@ -217,18 +220,72 @@ def _column(values: tuple[Any, ...]) -> Any:
     return values
 
 
+_WHOLE = (int, math.ceil, math.floor, math.trunc)
+_ONE = (
+    math.acos, math.acosh, math.asin, math.atanh, math.cos, math.cosh, math.exp, math.expm1, math.gamma,
+    math.lgamma, math.log, math.log10, math.log1p, math.log2, math.sin, math.sinh, math.sqrt, math.tan,
+)  # fmt: skip
+_TWO = (math.fmod, math.pow)
+_MATH = (*_WHOLE, *_ONE, *_TWO)
+"""Functions that raise in Python where compiled ones give nan, inf or any number."""
+
+
+def _whole(x: Any) -> Any:
+    if not math.isfinite(x):
+        raise ValueError("cannot convert float NaN or infinity to integer")
+    return plain(x)  # type: ignore[name-defined] # noqa: F821 - the function of math, put in for each
+
+
+def _one(x: Any) -> Any:
+    found = plain(x)  # type: ignore[name-defined] # noqa: F821
+    if not math.isfinite(found) and (math.isfinite(x) or (math.isnan(found) and not math.isnan(x))):
+        raise ValueError("math domain error")
+    return found
+
+
+def _two(x: Any, y: Any) -> Any:
+    found = plain(x, y)  # type: ignore[name-defined] # noqa: F821
+    if not math.isfinite(found) and math.isfinite(x) and math.isfinite(y):
+        raise ValueError("math domain error")
+    return found
+
+
+@cache
+def _checked_math() -> ModuleType:
+    """Give `math` for kernels of users: it raises where Python's does."""
+    checked = ModuleType("math")
+    vars(checked).update({name: value for name, value in vars(math).items() if not name.startswith("_")})
+    for template, functions in ((_whole, _WHOLE), (_one, _ONE), (_two, _TWO)):
+        for function in functions:
+            copy = FunctionType(template.__code__, {"math": math, "plain": function}, function.__name__)
+            setattr(checked, function.__name__, numba_module().njit(nogil=True, error_model="python")(copy))
+    return checked
+
+
+def _checked(name: str, value: Any) -> dict[str, Any]:
+    """Give what a kernel of a user's sees under a name, where it is not what stands there."""
+    if value is math:
+        return {name: _checked_math()}
+    if any(value is function for function in _MATH):
+        return {name: getattr(_checked_math(), value.__name__)}
+    return {name: _checked_math().int} if name == "int" and value is None else {}
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
+
+
 def _njit(numba: Any, function: FunctionType, apart: str = "") -> Any:
     """Hand a function to numba, whose own settings are as before when this returns.
 
     Only our own kernels are kept in the cache: what a user's file imports is not in the name of its
-    folder. Those of a user raise where Python does: at a division by zero, and at a place that is not
-    there. Ours guard both. `apart` names a folder of its own for a copy.
+    folder. Those of a user raise where Python does: at a division by zero, at a place that is not
+    there, in functions of math. Ours guard these. `apart` names a folder of its own for a copy.
     """
-    module = (apart or function.__module__).partition(".")[0]
+    is_ours = _is_ours(apart or function.__module__)
     before = numba.config.CACHE_DIR
     try:
         numba.config.CACHE_DIR = str(_writable_cache() / apart)
-        is_ours = module in PACKAGES
         errors = "numpy" if is_ours else "python"
         return numba.njit(cache=is_ours, nogil=True, error_model=errors, boundscheck=not is_ours)(function)
     finally:

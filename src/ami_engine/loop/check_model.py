@@ -115,7 +115,7 @@ def check_model(
         try:
             twin = _Twin(kernel_model)
         except ConfigError as error:
-            speed = "per event"
+            speed = "interpreted, slower: run_batch(..., fast=False)"
             problems.append(str(error))
     actions, raised, differs = _ask(kernel_model, engine.params, features, market, twin)
     problems += [f"it raises {text} in {count} samples: there a run holds" for text, count in raised.items()]
@@ -124,7 +124,7 @@ def check_model(
     return ModelCheck(name, speed, len(features), actions, raised, problems)
 
 
-_GUARD = "guard the arguments of math functions and of int, where Python raises and compiled code gives nan"
+_GUARD = "docs/fast_models.md has the rules that keep both the same"
 
 
 def _ask(
