@@ -1,4 +1,4 @@
-"""The drivers beside each other: `python benchmarks/drivers.py [ROWS] [--memory ROWS] [--markdown FILE]`.
+"""The drivers beside each other: `python -m benchmarks.drivers [ROWS] [--memory ROWS] [--markdown FILE]`.
 
 The same seeded quotes and trades through the compiled batch loop, its interpreted twin, and the loop of
 one event at a time, interpreted and compiled. All do the full step: features, model, every guard, order
@@ -21,6 +21,7 @@ from ami_engine.loop.run_batch import run_batch
 from ami_engine.loop.run_loop import run_loop
 from ami_engine.mdm.reference_model import propose_reference
 from ami_engine.sim.paper_broker import PaperBroker
+from benchmarks.sections import write_section
 from decision_schema.instruments import Instrument
 from dmc_core.dmc.risk_policy import RiskPolicy
 
@@ -120,7 +121,7 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("rows", type=int, nargs="?", default=1_000_000)
     given.add_argument("--memory", type=int, default=0, help="rows of the memory run; 0 = none")
-    given.add_argument("--markdown", type=Path, help="write the tables to this file, too")
+    given.add_argument("--markdown", type=Path, help="write the tables into their section of this file, too")
     asked = given.parse_args()
     lines = []
     if asked.memory:
@@ -133,7 +134,7 @@ def main() -> None:
         lines += [f"| {name} | {speed:,.0f} | {speed / slowest:.1f} |" for name, speed in found]
     print("\n".join(lines))
     if asked.markdown:
-        asked.markdown.write_text("# Drivers beside each other\n\n" + "\n".join(lines).strip() + "\n")
+        write_section(asked.markdown, "Drivers beside each other", lines)
 
 
 if __name__ == "__main__":
