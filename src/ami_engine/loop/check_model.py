@@ -93,7 +93,7 @@ def check_model(
 
     >>> from ami_engine.mdm.reference_model import propose_reference
     >>> print(check_model(propose_reference, fast=False))
-    propose_reference: compiled; of 952 samples: 951 ACT, 1 HOLD
+    propose_reference: a kernel, not compiled here; of 952 samples: 561 HOLD, 391 ACT
     """
     market = instrument or Instrument(market_id="CHECK", tick_size="0.001", lot_size="1")
     engine = DecisionEngine(model, **dict(params or {}))
