@@ -18,11 +18,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from decision_schema.errors import ConfigError
 from decision_schema.kernel import is_kernel
+from dmc_core.raising_math import module_of, raising
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -193,7 +194,7 @@ def _compile(function: Any, callers: tuple[str, ...]) -> Any:
         if isinstance(value, tuple):
             names[used] = _column(value)
         elif not _is_ours(function.__module__):
-            names.update(_checked(used, value))
+            names.update(_of_user(used, names))
         if value is function or not isinstance(value, FunctionType):
             continue
         if not is_kernel(value):
@@ -220,55 +221,19 @@ def _column(values: tuple[Any, ...]) -> Any:
     return values
 
 
-_WHOLE = (int, math.ceil, math.floor, math.trunc)
-_ONE = (
-    math.acos, math.acosh, math.asin, math.atanh, math.cos, math.cosh, math.exp, math.expm1, math.gamma,
-    math.lgamma, math.log, math.log10, math.log1p, math.log2, math.sin, math.sinh, math.sqrt, math.tan,
-)  # fmt: skip
-_TWO = (math.fmod, math.pow)
-_MATH = (*_WHOLE, *_ONE, *_TWO)
-"""Functions that raise in Python where compiled ones give nan, inf or any number."""
-
-
-def _whole(x: Any) -> Any:
-    if not math.isfinite(x):
-        raise ValueError("cannot convert float NaN or infinity to integer")
-    return plain(x)  # type: ignore[name-defined] # noqa: F821 - the function of math, put in for each
-
-
-def _one(x: Any) -> Any:
-    found = plain(x)  # type: ignore[name-defined] # noqa: F821
-    if not math.isfinite(found) and (math.isfinite(x) or (math.isnan(found) and not math.isnan(x))):
-        raise ValueError("math domain error")
-    return found
-
-
-def _two(x: Any, y: Any) -> Any:
-    found = plain(x, y)  # type: ignore[name-defined] # noqa: F821
-    if not math.isfinite(found) and math.isfinite(x) and math.isfinite(y):
-        raise ValueError("math domain error")
-    return found
-
-
 @cache
-def _checked_math() -> ModuleType:
-    """Give `math` for kernels of users: it raises where Python's does."""
-    checked = ModuleType("math")
-    vars(checked).update({name: value for name, value in vars(math).items() if not name.startswith("_")})
-    for template, functions in ((_whole, _WHOLE), (_one, _ONE), (_two, _TWO)):
-        for function in functions:
-            copy = FunctionType(template.__code__, {"math": math, "plain": function}, function.__name__)
-            setattr(checked, function.__name__, numba_module().njit(nogil=True, error_model="python")(copy))
-    return checked
+def _raising() -> dict[Any, Any]:
+    """Give what kernels of users get in the place of `math`, of its functions and of `int`, compiled."""
+    njit = numba_module().njit(nogil=True, error_model="python")
+    functions = {plain: njit(function) for plain, function in raising().items()}
+    return {**functions, math: module_of(functions)}
 
 
-def _checked(name: str, value: Any) -> dict[str, Any]:
+def _of_user(name: str, names: dict[str, Any]) -> dict[str, Any]:
     """Give what a kernel of a user's sees under a name, where it is not what stands there."""
-    if value is math:
-        return {name: _checked_math()}
-    if any(value is function for function in _MATH):
-        return {name: getattr(_checked_math(), value.__name__)}
-    return {name: _checked_math().int} if name == "int" and value is None else {}
+    value = names.get(name, int if name == "int" else None)
+    known = value is math or isinstance(value, BuiltinFunctionType) or value is int
+    return {name: _raising()[value]} if known and value in _raising() else {}
 
 
 def _is_ours(module: str) -> bool:

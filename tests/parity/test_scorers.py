@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ami_engine.config import RunConfig, RunSection
+from ami_engine.loop.column_source import ColumnSource
 from ami_engine.loop.run_batch import run_batch
 from ami_engine.mdm.kernel_model import kernel_model
 from ami_engine.mdm.scorer import BLOCK, Scorer
@@ -21,6 +22,7 @@ from tests.parity.test_drivers import (
     check,
     check_rows,
     needs_numba,
+    packets_of,
     random_table,
 )
 
@@ -112,6 +114,18 @@ def test_pieces_and_limits_change_no_score(fast):
     check_rows(whole[0], by_batch(iter(pieces), setup, fast=fast)[0])
     part = by_batch(data, Setup(model=leans, policy=WIDE, broker=BROKERS[1], steps=100), fast=fast)
     check_rows({**part[0], "fills": {}}, {**whole[0], "fills": {}}, steps=100)
+
+
+@needs_numba
+@pytest.mark.parametrize("model", [leans, fails, divides])
+def test_the_packets_of_the_compiled_core_are_the_same_bytes(model, tmp_path):
+    data = random_table(28, 200)
+    made = [
+        packets_of(ColumnSource(data, "A"), tmp_path / str(fast), fast=fast, decision_engine=model, risk_policy=WIDE)
+        for fast in (False, True)
+    ]
+    assert made[0] == made[1]
+    assert (b"model_error:ContractError" in made[0]) == (model is not leans)
 
 
 @needs_numba
