@@ -1,4 +1,4 @@
-"""The drivers beside each other: `python benchmarks/drivers.py [ROWS] [--memory ROWS] [--markdown FILE]`.
+"""The drivers beside each other: `python -m benchmarks.drivers [ROWS] [--memory ROWS] [--markdown FILE]`.
 
 The same seeded quotes and trades through the compiled batch loop, its interpreted twin, and the loop of
 one event at a time, interpreted and compiled. All do the full step: features, model, every guard, order
@@ -19,9 +19,14 @@ import numpy as np
 from ami_engine.loop.column_source import ColumnSource
 from ami_engine.loop.run_batch import run_batch
 from ami_engine.loop.run_loop import run_loop
+from ami_engine.mdm.kernel_model import kernel_model
 from ami_engine.mdm.reference_model import propose_reference
+from ami_engine.mdm.scorer import Scorer
 from ami_engine.sim.paper_broker import PaperBroker
+from benchmarks.sections import write_section
 from decision_schema.instruments import Instrument
+from decision_schema.types import Action, Proposal
+from dmc_core.dmc.decide import ACT
 from dmc_core.dmc.risk_policy import RiskPolicy
 
 SLOW_ROWS = 3_000
@@ -60,17 +65,46 @@ def best(run: Callable[[], Any], count: int) -> float:
     return count / min(times)
 
 
-def batch(data: Any, fast: bool, broker: Callable[[], PaperBroker] = PaperBroker, **more: Any) -> Any:
+WEIGHTS = np.array([0.3, 0.5, -0.2, 0.1])
+
+
+@kernel_model(
+    reasons=("leans",),
+    scorer=Scorer(
+        lambda block: np.nan_to_num(block) @ WEIGHTS,
+        ("imbalance", "microprice_alpha_ticks", "trade_imbalance", "sigma"),
+    ),
+)
+def scored(x: Any, _memory: Any, proposed: Any) -> None:
+    """Quote around the mid, moved by a linear score of four features."""
+    proposed.action, proposed.confidence, proposed.reason = ACT, 0.7, 0
+    proposed.value = x.mid + x.scores[0] * x.tick
+
+
+def in_python(features: dict[str, float]) -> Proposal:
+    """The same, as a Python model of named features."""
+    known = [features.get(name, 0.0) for name in scored.scorer.features]
+    value = features["mid"] + float(np.array(known) @ WEIGHTS) * 0.01
+    return Proposal(action=Action.ACT, confidence=0.7, reasons=["leans"], params={"value": value})
+
+
+def batch(
+    data: Any,
+    fast: bool,
+    broker: Callable[[], PaperBroker] = PaperBroker,
+    model: Any = propose_reference,
+    **more: Any,
+) -> Any:
     return run_batch(
-        data, model=propose_reference, policy=POLICY, instruments=[MARKET], broker=broker(), run_id="b",
+        data, model=model, policy=POLICY, instruments=[MARKET], broker=broker(), run_id="b",
         market_id="M", fast=fast, **more,
     )  # fmt: skip
 
 
-def events(data: Any, fast: bool) -> None:
+def events(data: Any, fast: bool, model: Any = propose_reference) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run_loop(
-            ColumnSource(data, "M", [MARKET]), PaperBroker(), decision_engine=propose_reference,
+            ColumnSource(data, "M", [MARKET]), PaperBroker(), decision_engine=model,
             risk_policy=POLICY, run_id="e", output_dir=folder, fast=fast,
         )  # fmt: skip
 
@@ -87,8 +121,14 @@ def compare(count: int) -> list[tuple[str, float]]:
         ("batch, compiled, quotes only", best(lambda: batch(quotes, True), int(is_quote.sum()))),
         ("batch, compiled, quotes and trades", best(lambda: batch(data, True), count)),
         ("batch, compiled, with latency and queue model", best(lambda: batch(data, True, late), count)),
+        ("batch, compiled, with a column scorer", best(lambda: batch(data, True, model=scored), count)),
         ("batch, interpreted", best(lambda: batch(few, False), SLOW_ROWS)),
         ("event by event, compiled core, packets stored", best(lambda: events(few, True), SLOW_ROWS)),
+        (
+            "event by event, compiled core, with a column scorer",
+            best(lambda: events(few, True, scored), SLOW_ROWS),
+        ),
+        ("event by event, a Python model", best(lambda: events(few, False, in_python), SLOW_ROWS)),
         ("event by event, interpreted, packets stored", best(lambda: events(few, False), SLOW_ROWS)),
     ]
 
@@ -120,7 +160,7 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("rows", type=int, nargs="?", default=1_000_000)
     given.add_argument("--memory", type=int, default=0, help="rows of the memory run; 0 = none")
-    given.add_argument("--markdown", type=Path, help="write the tables to this file, too")
+    given.add_argument("--markdown", type=Path, help="write the tables into their section of this file, too")
     asked = given.parse_args()
     lines = []
     if asked.memory:
@@ -133,7 +173,7 @@ def main() -> None:
         lines += [f"| {name} | {speed:,.0f} | {speed / slowest:.1f} |" for name, speed in found]
     print("\n".join(lines))
     if asked.markdown:
-        asked.markdown.write_text("# Drivers beside each other\n\n" + "\n".join(lines).strip() + "\n")
+        write_section(asked.markdown, "Drivers beside each other", lines)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Builders for tests of your own: events, a source that plays a list, a broker that follows a script.
 
-The project's own tests use them, too.
+`check_model` tries a model out. The project's own tests use them, too.
 
 >>> import tempfile
 >>> from ami_engine.loop.run_loop import run_loop
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ami_engine.loop.check_model import ModelCheck, check_model
 from ami_engine.ports import Broker, Capabilities, MarketDataSource, RunContext
 from ami_engine.trace.trace_logger import TRACES
 from decision_schema.errors import UnsupportedByBroker
@@ -24,7 +25,9 @@ from decision_schema.events import Event, Fill, Order, Report
 from decision_schema.instruments import Instrument
 from decision_schema.units import Price, Size, UnixMs, UnixNs
 
-__all__ = ["ABILITIES", "ListSource", "ScriptedBroker", "book", "read_packets"]
+__all__ = [
+    "ABILITIES", "ListSource", "ModelCheck", "ScriptedBroker", "book", "check_model", "read_packets",
+]  # fmt: skip
 
 ABILITIES = ("cancel", "replace", "query", "fills")
 """What a broker may be able to do besides submitting."""

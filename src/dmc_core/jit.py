@@ -11,17 +11,19 @@ at a time and would go on using a kernel whose callee has changed.
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from decision_schema.errors import ConfigError
 from decision_schema.kernel import is_kernel
+from dmc_core.raising_math import module_of, raising
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -191,6 +193,8 @@ def _compile(function: Any, callers: tuple[str, ...]) -> Any:
         value = names.get(used)
         if isinstance(value, tuple):
             names[used] = _column(value)
+        elif not _is_ours(function.__module__):
+            names.update(_of_user(used, names))
         if value is function or not isinstance(value, FunctionType):
             continue
         if not is_kernel(value):
@@ -217,18 +221,38 @@ def _column(values: tuple[Any, ...]) -> Any:
     return values
 
 
+@cache
+def _raising() -> dict[Any, Any]:
+    """Give what kernels of users get in the place of `math`, of its functions and of `int`, compiled."""
+    njit = numba_module().njit(nogil=True, error_model="python")
+    functions = {plain: njit(function) for plain, function in raising().items()}
+    return {**functions, math: module_of(functions)}
+
+
+def _of_user(name: str, names: dict[str, Any]) -> dict[str, Any]:
+    """Give what a kernel of a user's sees under a name, where it is not what stands there."""
+    value = names.get(name, int if name == "int" else None)
+    known = value is math or isinstance(value, BuiltinFunctionType) or value is int
+    return {name: _raising()[value]} if known and value in _raising() else {}
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
+
+
 def _njit(numba: Any, function: FunctionType, apart: str = "") -> Any:
     """Hand a function to numba, whose own settings are as before when this returns.
 
     Only our own kernels are kept in the cache: what a user's file imports is not in the name of its
-    folder. `apart` names a folder of its own for a copy.
+    folder. Those of a user raise where Python does: at a division by zero, at a place that is not
+    there, in functions of math. Ours guard these. `apart` names a folder of its own for a copy.
     """
-    module = (apart or function.__module__).partition(".")[0]
+    is_ours = _is_ours(apart or function.__module__)
     before = numba.config.CACHE_DIR
     try:
         numba.config.CACHE_DIR = str(_writable_cache() / apart)
-        keep = module in PACKAGES
-        return numba.njit(cache=keep, nogil=True, error_model="numpy")(function)
+        errors = "numpy" if is_ours else "python"
+        return numba.njit(cache=is_ours, nogil=True, error_model=errors, boundscheck=not is_ours)(function)
     finally:
         numba.config.CACHE_DIR = before
 

@@ -12,6 +12,7 @@ from ami_engine.kernels.book import NAN, Book
 from ami_engine.kernels.channels import Channels, judge_order, note_order
 from ami_engine.kernels.event_clock import MAX_NS, EventTime, asks_wall, settle_event, stamp_event
 from ami_engine.kernels.inputs import FIELDS, MARKET, NO_STATUS, NONE, Input, TradeRow
+from ami_engine.kernels.latency import Latency, delay_ns
 from ami_engine.kernels.quotes import (
     ASK,
     ASK_DEPTH,
@@ -57,6 +58,8 @@ ASK_DEPTH_FIELD = FIELDS.index("ask_depth")
 DEPTH_FIELD = FIELDS.index("depth")
 TRADES_FIELD = FIELDS.index("trades")
 INFINITY = float("inf")
+NEW = -2
+"""Cell of a feed of which no row could be read yet: its market is to be made."""
 _READ = (OK, INVALID_BID, INVALID_ASK, INVALID_MID, INVALID_TRADE, CROSSED_BOOK, LOCKED_BOOK, PRICE_JUMP)
 """Codes of rows that came in order, be they usable or not."""
 
@@ -123,6 +126,16 @@ def venue_time(row: MarketRow, feed: MarketFeed) -> int:
         return MAX_NS
     moved = row.ts_ns + offset
     return max(0, moved)
+
+
+@kernel
+def feed_delay(row: MarketRow, feed: MarketFeed, latency: Latency, seed: int) -> int:
+    """Draw how long a row was under way to us, where it carries no time of ours."""
+    if latency.median_ns > 0 and row.received_ns < 0:
+        stamp = venue_time(row, feed)
+        if stamp >= 0:
+            return delay_ns(latency, seed, 0, stamp)
+    return 0
 
 
 @kernel

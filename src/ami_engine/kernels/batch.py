@@ -8,15 +8,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ami_engine.kernels.admission import MarketFeed, MarketRow, admit_row, read_row, venue_time
+from ami_engine.kernels.admission import NEW, MarketFeed, MarketRow, admit_row, feed_delay, read_row
 from ami_engine.kernels.book import Book, copy_book
 from ami_engine.kernels.costs import MAKER, TAKER
 from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.event_clock import EventTime
 from ami_engine.kernels.fused import decide_step, open_step, take_input
 from ami_engine.kernels.inputs import FIELDS, MARKET, TIMER, DepartureRow, Input, TradeRow
-from ami_engine.kernels.latency import Latency, delay_ns
-from ami_engine.kernels.model_input import ModelInput
+from ami_engine.kernels.latency import Latency
+from ami_engine.kernels.model_input import ModelInput, show_scores
 from ami_engine.kernels.orders import (
     CANCEL,
     CANCELING,
@@ -74,8 +74,6 @@ LEG_MASK = (1 << LEG_BITS) - 1
 QUERY_INTERVAL_NS = 1 * NS_PER_SECOND
 MAX_TIMERS_IN_GAP = 4_096
 """Timer steps of each market in one gap between events: a wrong stamp must not hang the run."""
-NEW = -2
-"""Cell of a feed of which no row could be read yet: its market is to be made."""
 
 NEEDS_MARKET, NEEDS_ROOM, DONE = 1, 2, 0
 """Why `run_columns` came back: a market without a cell, rows to be taken away, the end."""
@@ -254,6 +252,7 @@ def run_columns(
     seed: int,
     wall_ns: int,
     market_rows: list[MarketRow],
+    scores: list[list[float]],
     first: int,
     last: int,
     columns: list[DecisionColumns],
@@ -264,6 +263,8 @@ def run_columns(
     departures: list[DepartureRow],
 ) -> tuple[int, int]:
     """Take rows `first` to `last` of a table through the system, due timers before each.
+
+    `scores` holds what the model's scorer gave for each row; it is empty where there is none.
 
     Returns:
         How far it came, and why it came back: NEEDS_MARKET, NEEDS_ROOM or DONE.
@@ -281,11 +282,7 @@ def run_columns(
                     return i, NEEDS_MARKET
                 if feed.cell >= 0:
                     door.known -= 1  # this is its first row: timers that are due before it are not its own
-            delay = 0
-            if latency.median_ns > 0 and row.received_ns < 0:
-                stamp = venue_time(row, feed)
-                if stamp >= 0:
-                    delay = delay_ns(latency, seed, 0, stamp)
+            delay = feed_delay(row, feed, latency, seed)
             cell = cells[feed.cell if feed.cell >= 0 else -1]
             admit_row(feed, cell.market.book, cell.market.staged, time, row, delay, wall_ns, trades, 0, inp)
             door.pending = 1
@@ -298,6 +295,7 @@ def run_columns(
         if through == 0 or _is_short(batch, fills, orders, room):
             return i, NEEDS_ROOM
         door.pending = 0
+        show_scores(door.x, scores, i)
         step_input(
             batch, state, cells, rules, door, model, markets, table, inp, trades, departures, rows, fills,
             orders,

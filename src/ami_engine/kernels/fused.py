@@ -129,6 +129,12 @@ def ask_at(xs: list[ModelInput], cells: list[Cell], decisions: list[Decision], a
 
 
 @kernel
+def try_model(xs: list[ModelInput], memories: list[Memory], answers: list[Proposed]) -> None:
+    """Ask the model by itself, without a run."""
+    ask_model(xs[0], memories[0], answers[0])
+
+
+@kernel
 def decide_and_show(
     states: list[EngineState],
     cells: list[Cell],

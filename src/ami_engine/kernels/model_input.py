@@ -48,6 +48,9 @@ from decision_schema.kernel import kernel
 NAN = math.nan
 NS_IN_MS = 1e6
 MAX_PARAMS = 16
+MAX_SCORES = 8
+OWN_FIELDS = ("position", "average_price", "equity", "open_buy", "open_sell")
+"""Fields that depend on our own orders, beside the own features."""
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class ModelInput:
         tick: Price step.
         lot: Size step.
         params: The model's own numbers, as it declares them.
+        scores: What its scorer gave, where it has one; nan = nothing.
     """
 
     mid: float = NAN
@@ -111,11 +115,12 @@ class ModelInput:
     tick: float = NAN
     lot: float = NAN
     params: list[float] = field(default_factory=lambda: [NAN] * MAX_PARAMS)
+    scores: list[float] = field(default_factory=lambda: [NAN] * MAX_SCORES)
 
 
 @kernel
 def show_model(x: ModelInput, state: EngineState, cell: Cell) -> None:
-    """Write what the model may see of this step; `params` stay as they are."""
+    """Write what the model may see of this step; `params` and `scores` stay as they are."""
     f = cell.market.features
     x.mid = f[MID]
     x.spread = f[SPREAD]
@@ -159,3 +164,11 @@ def show_model(x: ModelInput, state: EngineState, cell: Cell) -> None:
     x.open_buy, x.open_sell = open_sizes(cell)
     x.tick = cell.market.tick_num / cell.market.tick_den
     x.lot = cell.market.lot_num / cell.market.lot_den
+
+
+@kernel
+def show_scores(x: ModelInput, scores: list[list[float]], i: int) -> None:
+    """Write row `i` of some scores; without any, nothing."""
+    if i < len(scores):
+        for j in range(len(scores[i])):
+            x.scores[j] = scores[i][j]

@@ -3,7 +3,13 @@
 import math
 
 from ami_engine.kernels.costs import see_mid
-from ami_engine.kernels.features import accept_book, accept_trade, advance_time, refresh_features
+from ami_engine.kernels.features import (
+    MarketState,
+    accept_book,
+    accept_trade,
+    advance_time,
+    refresh_features,
+)
 from ami_engine.kernels.inputs import HALTED, MARKET, NO_STATUS, RECONNECTED, Input, TradeRow
 from ami_engine.kernels.ledger import (
     apply_funding,
@@ -53,10 +59,8 @@ def _take_event(state: EngineState, cell: Cell, inp: Input, trades: list[TradeRo
     if state.first_ns < 0:
         state.first_ns = now_ns
     count_event(quality, inp, market.book, trades, now_ns)
-    for i in range(inp.trade_at, inp.trade_at + inp.n_trades):
-        accept_trade(market, trades[i].price, trades[i].size, trades[i].side)
+    take_market(market, inp, trades, now_ns)
     if inp.has_book == 1:
-        accept_book(market, now_ns if inp.ts_ns < 0 else min(inp.ts_ns, now_ns))
         if market.book.n_bids == 0 or market.book.n_asks == 0:
             quality.one_sided += 1
         follow_queues(cell.orders, market.book, market.tick_num, market.tick_den)
@@ -69,6 +73,15 @@ def _take_event(state: EngineState, cell: Cell, inp: Input, trades: list[TradeRo
         cell.session_open = 0 if closed else 1
     if state.is_live == 0:
         _take_corporate(state, cell, inp)
+
+
+@kernel
+def take_market(market: MarketState, inp: Input, trades: list[TradeRow], now_ns: int) -> None:
+    """Let an admitted input change what is known of its market, the staged book with it."""
+    for i in range(inp.trade_at, inp.trade_at + inp.n_trades):
+        accept_trade(market, trades[i].price, trades[i].size, trades[i].side)
+    if inp.has_book == 1:
+        accept_book(market, now_ns if inp.ts_ns < 0 else min(inp.ts_ns, now_ns))
 
 
 @kernel

@@ -10,10 +10,9 @@ from typing import Any
 
 from ami_engine.execution.order_ids import client_order_id
 from ami_engine.kernels import batch as kernels
-from ami_engine.kernels.admission import MarketFeed
+from ami_engine.kernels.admission import NEW, MarketFeed
 from ami_engine.kernels.event_clock import EventTime
 from ami_engine.kernels.inputs import DepartureRow, TradeRow
-from ami_engine.kernels.latency import FEED, Latency
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.records import MAX_MARKETS
@@ -24,12 +23,14 @@ from ami_engine.loop.batch_files import RowFiles, RowMemory
 from ami_engine.loop.columns import Columns
 from ami_engine.loop.edge import FeedCounts
 from ami_engine.loop.engine import Engine
-from ami_engine.loop.market_rows import CHUNK, MarketRows
+from ami_engine.loop.market_rows import CHUNK, MarketRows, feed_at
+from ami_engine.loop.record_arrays import laid_out, placed
 from ami_engine.loop.row_frames import columns_of, fields_of
+from ami_engine.loop.watch import Watch, feed_latency, feed_of, scores_of
 from ami_engine.sim.paper_broker import PaperBroker
-from decision_schema.units import NS_PER_MS, NS_PER_SECOND
+from decision_schema.units import NS_PER_SECOND
 from dmc_core.jit import entry
-from dmc_core.layout import RecordView, array_of, layout_of, write_record
+from dmc_core.layout import RecordView, array_of, layout_of
 
 ROOM = 1_024
 """Least room for fills and orders of one step: more than it can make of them."""
@@ -53,7 +54,6 @@ class BatchRun:
         self.events = 0
         self.limit = engine.config.run.steps
         config = engine.config
-        data = config.data
         timer_ns = timer_interval_ns(config, live=False)
         reasons = model_reasons_of(engine)
         door = kernels.Door(paper=broker.paper_for(config.run.seed), n_reasons=len(reasons))
@@ -63,9 +63,7 @@ class BatchRun:
         self._batches = self._laid_out([kernels.BatchState(timer_ns=timer_ns)])
         self._doors = self._laid_out([door])
         self._times = self._laid_out([EventTime()])
-        self._latency = self._laid_out(
-            [Latency(FEED, round(data.feed_latency_ms * NS_PER_MS), float(data.feed_latency_sigma))]
-        )
+        self._latency = self._laid_out([feed_latency(engine)])
         self._trades, self._departures = self._laid_out([TradeRow()]), self._laid_out([DepartureRow()])
         self._market_rows = MarketRows(fast=self.fast)
         self._decisions = self._laid_out([DecisionColumns()])
@@ -75,13 +73,16 @@ class BatchRun:
         self._feeds: Any = None
         self._blank_market = broker.market_for(engine.instrument(""), 0)
         self._markets = self._laid_out([self._blank_market])
-        self._feeds = self._laid_out([MarketFeed(cell=kernels.NEW)])
+        self._feeds = self._laid_out([MarketFeed(cell=NEW)])
         self._table = self._table_of(broker.table)
         self.wall_ns = 0
+        scorer = None if engine.model.kernel_model is None else engine.model.kernel_model.scorer
+        self._scoring = None if scorer is None else (Watch(engine, scorer.places), scorer)
+        self._scores = self._no_scores()
         self._run: Callable[..., Any] | None = None
 
     def _laid_out(self, records: list[Any]) -> Any:
-        return array_of(records) if self.fast else records
+        return laid_out(records, fast=self.fast)
 
     def _empty(self, kind: type) -> Any:
         """Make room for the fills or the orders of as many steps as decisions have room."""
@@ -90,6 +91,13 @@ class BatchRun:
         import numpy as np
 
         return np.zeros(DECISIONS, layout_of(kind()))
+
+    def _no_scores(self) -> Any:
+        if not self.fast:
+            return []
+        import numpy as np
+
+        return np.zeros((0, 1))
 
     def _table_of(self, table: list[list[int]]) -> Any:
         if not self.fast:
@@ -113,19 +121,26 @@ class BatchRun:
         for first in range(0, last, CHUNK):
             count = min(CHUNK, last - first)
             rows, at = self._market_rows.load(columns, first, first + count), 0
+            self._score(rows, count)
             while at < count:
                 at, why = self._call(rows, at, count)
                 self._take_rows()
                 if why == kernels.NEEDS_MARKET:
-                    self._add_market(int(columns.market[first + at]))
+                    self._add_market(feed_at(rows, at))
         self.events += last
+
+    def _score(self, rows: Any, count: int) -> None:
+        """Score the rows at hand, where the model has a scorer."""
+        if self._scoring is not None:
+            scores = scores_of(*self._scoring, rows, count, self.feed_ids, self.wall_ns)
+            self._scores = scores if self.fast else scores.tolist()
 
     def _call(self, rows: Any, at: int, last: int) -> tuple[int, int]:
         core = self.engine.core
         arguments = [
             self._batches, core.states, core.cell_records, core.rule_records, self._doors, self._model(),
             self._markets, self._table, self._times, self._feeds, self._latency,
-            self.engine.config.run.seed, self.wall_ns, rows, at, last,
+            self.engine.config.run.seed, self.wall_ns, rows, self._scores, at, last,
             self._decisions, self._fills, self._orders, ROOM, self._trades, self._departures,
         ]  # fmt: skip
         if self._run is None:
@@ -143,23 +158,15 @@ class BatchRun:
     def _model(self) -> Any:
         model = self.engine.model.kernel_model
         assert model is not None  # noqa: S101 - who makes a BatchRun has seen to it
-        return model.function
+        return model.asked
 
     def _model_layouts(self) -> tuple[Any, ...]:
         door = self._doors.dtype
         return door["x"], self.engine.core.cell_records.dtype["memory"], door["decision"]["proposed"]
 
     def _add_feed(self, market_id: str) -> None:
-        bounds = self.engine.instrument(market_id)
-        feed = MarketFeed(
-            cell=kernels.NEW,
-            price_min=float(bounds.price_min),
-            price_max=float(bounds.price_max),
-            max_skew_ns=self.engine.config.run.max_clock_skew_ms * NS_PER_MS,
-        )
-        place = len(self.feed_ids)
+        self._feeds = placed(self._feeds, len(self.feed_ids), feed_of(self.engine, market_id))
         self.feed_ids.append(market_id)
-        self._feeds = self._placed(self._feeds, place, feed)
 
     def _add_market(self, code: int) -> None:
         """Make the market of a feed whose first row that can be read has come."""
@@ -172,19 +179,7 @@ class BatchRun:
         engine.add_market(market_id)
         feed.cell = number
         made = self.broker.market_for(engine.instrument(market_id), number)
-        self._markets = self._placed(self._markets, number, made)
-
-    def _placed(self, array: Any, place: int, record: Any) -> Any:
-        """Put a record at its place, the next one or the last."""
-        if not self.fast:
-            array[place:] = [record]
-            return array
-        if place == len(array):
-            import numpy as np
-
-            array = np.concatenate([array, np.zeros(1, array.dtype)])
-        write_record(array[place], record)
-        return array
+        self._markets = placed(self._markets, number, made)
 
     # ------------------------------------------------------------ rows out
 

@@ -13,10 +13,10 @@ from ami_engine.kernels.fused import decide_step, judge_and_pursue, open_step, p
 from ami_engine.kernels.guard import see
 from ami_engine.kernels.model_input import ModelInput
 from ami_engine.kernels.orders import FREE
-from ami_engine.kernels.proposing import check_proposed, clear_proposed
+from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState
 from ami_engine.loop.edge import Admitted
-from decision_schema.reasons import MODEL_ERROR, OK
+from decision_schema.reasons import OK
 
 
 class OpenOrder(NamedTuple):
@@ -107,11 +107,7 @@ class Core:
 
     def ask(self, model: Callable[..., None], at: int) -> int:
         """Ask a model that is a kernel; OK, or the reason for which its answer is no proposal."""
-        try:
-            model(self.x, self.cells[at].memory, self.decision.proposed)
-        except Exception:  # noqa: BLE001 - user code: any failure holds
-            clear_proposed(self.decision.proposed)
-            return MODEL_ERROR
+        model(self.x, self.cells[at].memory, self.decision.proposed)
         return check_proposed(self.decision.proposed)
 
     def answer(self) -> Proposed:

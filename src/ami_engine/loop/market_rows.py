@@ -32,7 +32,7 @@ class MarketRows:
         self._written = set(_NAMES)
 
     def load(self, columns: Columns, first: int, last: int) -> Any:
-        """Give rows `first` to `last`, at most CHUNK of them; they are valid until the next call."""
+        """Give rows `first` to `last`, as records at most CHUNK of them; valid until the next call."""
         if not self._fast:
             cells = [self._cells(columns, name, first, last) for name in _NAMES]
             return [MarketRow(*row) for row in zip(*cells, strict=True)]
@@ -57,3 +57,9 @@ class MarketRows:
             return [cell] * (last - first)
         cells: list[Any] = column[first:last].tolist()
         return cells
+
+
+def feed_at(rows: Any, i: int) -> int:
+    """Give the number of the feed of a row."""
+    feed: int = rows[i].feed if isinstance(rows, list) else int(rows["feed"][i])
+    return feed

@@ -51,7 +51,9 @@ def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
         return Asked(Proposal(action=action, confidence=1.0, reasons=[name]), _NO_PARAMS)
     kernel_model = engine.model.kernel_model
     if kernel_model is not None:
-        if core.ask(kernel_model.function, admitted.inp.cell) != reasons.OK:
+        if kernel_model.scorer is not None:
+            kernel_model.show_scores(core.x, core.features(admitted.inp.cell))
+        if core.ask(kernel_model.asked, admitted.inp.cell) != reasons.OK:
             return Asked(engine.model.unusable(), _NO_PARAMS)
         proposal = kernel_model.proposal(core.answer())
         return Asked(proposal, travels_of(proposal.params))

@@ -59,6 +59,8 @@ class DecisionEngine:
         self.kernel_model: KernelModel | None = owner if isinstance(owner, KernelModel) else None
         if self.kernel_model is not None:
             self.kernel_model.values_of(params)  # a wrong one is told before the run
+            if self.kernel_model.scorer is not None:
+                self.kernel_model.scorer.check()
         self._accepts = _accepted_keywords(self._model)
 
     def propose(self, features: dict[str, float], **kwargs: Any) -> Proposal:
@@ -94,7 +96,7 @@ class DecisionEngine:
 
     def unusable(self) -> Proposal:
         """Give the HOLD that stands for an answer of a compiled model that is no proposal."""
-        return self._hold("ContractError", ContractError("its action or confidence is none"))
+        return self._hold("ContractError", ContractError("it raised, or its action or confidence is none"))
 
     def wants(self, name: str) -> bool:
         """Tell whether the model takes a keyword, so that the loop builds only what is read."""

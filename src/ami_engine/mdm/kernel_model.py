@@ -9,13 +9,17 @@ proposed.action, proposed.confidence, proposed.reason = ACT, 0.8, 0
 proposed.value = x.microprice
 """
 
+import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from types import FunctionType
+from typing import Any, TypeAlias, cast
 
 from ami_engine.kernels.decision import Proposed, Terms
+from ami_engine.kernels.features import N_FEATURES
 from ami_engine.kernels.model_input import MAX_PARAMS, ModelInput
 from ami_engine.kernels.records import MAX_MEMORY, Memory
+from ami_engine.mdm.scorer import Scorer
 from decision_schema.errors import ConfigError, ContractError
 from decision_schema.kernel import is_kernel, kernel
 from decision_schema.types import Proposal
@@ -23,6 +27,35 @@ from dmc_core.dmc.decide import ACT, STOP
 from dmc_core.dmc.guards import ACTIONS
 
 Propose: TypeAlias = Callable[[ModelInput, Memory, Proposed], None]
+NO_ANSWER = -1
+"""An action that is none: what stands for the answer of a model that raised, or that has no scores."""
+_FIELDS = tuple(name for name in ModelInput.__slots__ if name not in ("params", "scores"))
+
+
+@kernel
+def ask_model(_x: ModelInput, _memory: Memory, _proposed: Proposed) -> None:
+    """Stand where the model is put in."""
+
+
+@kernel
+def ask_caught(x: ModelInput, memory: Memory, proposed: Proposed) -> None:
+    """Ask the model; where it raises there is no answer, interpreted and compiled alike."""
+    try:
+        ask_model(x, memory, proposed)
+    except Exception:  # noqa: BLE001 - user code: any failure holds
+        proposed.action = NO_ANSWER
+
+
+@kernel
+def ask_scored(x: ModelInput, memory: Memory, proposed: Proposed) -> None:
+    """Ask the model, unless its scorer gave nothing for this row."""
+    if x.scores[0] == x.scores[0]:
+        try:
+            ask_model(x, memory, proposed)
+        except Exception:  # noqa: BLE001 - user code: any failure holds
+            proposed.action = NO_ANSWER
+    else:
+        proposed.action = NO_ANSWER
 
 
 class KernelModel:
@@ -34,6 +67,9 @@ class KernelModel:
         detail: Words for ``proposed.detail``, such as ``"edge {:.2f} ticks"``; empty = it is not shown.
         params: Names and defaults of ``x.params``, in their order; ``[model.params]`` changes them.
         memory: Names and first values of ``memory.values``, in their order.
+        scorer: Fills ``x.scores`` before the function is asked; where it fails the step holds.
+
+    `asked` is the function as a run asks it: an exception is an answer that is none.
 
     Raises:
         ConfigError: There are more params or memory than a kernel has room for.
@@ -47,12 +83,15 @@ class KernelModel:
         detail: str = "",
         params: Mapping[str, float] | None = None,
         memory: Mapping[str, float] | None = None,
+        scorer: Scorer | None = None,
     ) -> None:
         self.function: Propose = function if is_kernel(function) else kernel(function)
         self.reasons = tuple(reasons)
         self.detail = detail
         self.params = dict(params or {})
         self.memory = dict(memory or {})
+        self.scorer = scorer
+        self.asked: Propose = _asking(ask_caught if scorer is None else ask_scored, self.function)
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
@@ -68,17 +107,33 @@ class KernelModel:
     ) -> Proposal:
         """Ask the plain function by names, as any other model is asked: what is not given is nan.
 
-        A run asks it in numbers instead; this door is for trying a model out.
+        A run asks it in numbers instead; this door is for trying a model out, so what it raises comes
+        through.
+
+        Raises:
+            ConfigError: A name is no field of a ModelInput, or a param is not declared.
+            ContractError: The scorer gives no score, or the answer is no proposal.
         """
         x, kept, proposed = ModelInput(params=self.values_of(params)), Memory(self.first_memory()), Proposed()
         for name, value in features.items():
-            if hasattr(x, name):
-                setattr(x, name, value)
+            if name not in _FIELDS:
+                raise ConfigError(f"model {self.__name__}: unknown feature {name!r}: {_nearest(name)}")
+            setattr(x, name, value)
         for i, name in enumerate(self.memory):
             kept.values[i] = memory.get(name, kept.values[i])
+        if self.scorer is not None:
+            self.show_scores(x, [getattr(x, name) for name in _FIELDS[:N_FEATURES]])
+            if not x.scores[0] == x.scores[0]:
+                raise ContractError(f"scorer {self.scorer.name} gives no finite score for these features")
         self.function(x, kept, proposed)
         memory.update(zip(self.memory, kept.values, strict=False))
         return self.proposal(proposed)
+
+    def show_scores(self, x: ModelInput, features: Sequence[float]) -> None:
+        """Write the scores of a feature vector, where there is a scorer."""
+        if self.scorer is not None:
+            for i, score in enumerate(self.scorer.score_row(features)):
+                x.scores[i] = score
 
     def proposal(self, proposed: Proposed) -> Proposal:
         """Give a proposal in numbers as the one it stands for.
@@ -130,6 +185,19 @@ class KernelModel:
         return words
 
 
+def _asking(template: Propose, model: Propose) -> Propose:
+    """Give a copy of `template` that asks this model, under the model's name."""
+    names = {**template.__globals__, "ask_model": model}
+    copy = FunctionType(cast(FunctionType, template).__code__, names, model.__name__)
+    copy.__module__, copy.__qualname__ = model.__module__, model.__qualname__
+    return cast(Propose, kernel(copy))
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(str(name), _FIELDS, 1)
+    return f"did you mean {near[0]!r}?" if near else "docs/features.md has the list"
+
+
 _TIFS = ("GTC", "IOC", "FOK")
 
 
@@ -153,6 +221,7 @@ def kernel_model(
     detail: str = "",
     params: Mapping[str, float] | None = None,
     memory: Mapping[str, float] | None = None,
+    scorer: Scorer | None = None,
 ) -> Callable[[Propose], KernelModel]:
     """Make a `KernelModel` of a function; the arguments are those of the class.
 
@@ -167,6 +236,8 @@ def kernel_model(
     """
 
     def make(function: Propose) -> KernelModel:
-        return KernelModel(function, reasons=reasons, detail=detail, params=params, memory=memory)
+        return KernelModel(
+            function, reasons=reasons, detail=detail, params=params, memory=memory, scorer=scorer
+        )
 
     return make

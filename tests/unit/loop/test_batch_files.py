@@ -130,7 +130,7 @@ def test_words_take_little_room_on_disk(tmp_path):
         refusing=[1 << ROW["depth"], 0] * (n // 2),
     )
     with RowFiles(tmp_path, MARKETS) as files:
-        files.append("decisions", rows)
+        files.append("decisions", columns_of(rows))
     stored = (tmp_path / "decisions" / "part-00000.parquet").read_bytes()
     assert stored.count(b"liquidity_low") < 10  # in the dictionary and the statistics
     frame = read(tmp_path)
