@@ -5,7 +5,9 @@ that what reads them (packets, summary, model views) does not see which one it i
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
 
 from ami_engine.kernels.book import copy_book
 from ami_engine.kernels.decision import Decision, Proposed, Rules
@@ -16,7 +18,10 @@ from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.proposing import check_proposed, clear_proposed
 from ami_engine.kernels.records import Cell, EngineState
 from ami_engine.loop.edge import Admitted
+from decision_schema.events import UNSET
 from decision_schema.reasons import MODEL_ERROR, OK
+
+Known: TypeAlias = float | msgspec.UnsetType
 
 
 class OpenOrder(NamedTuple):
@@ -147,9 +152,13 @@ class Core:
         """Give what a model that is a kernel keeps of a market."""
         return self.cells[at].memory.values
 
-    def observed(self) -> list[float]:
-        """Give the numbers that the guards saw, by slot."""
-        return self.decision.context.observed
+    def known_features(self, at: int) -> list[Known]:
+        """Give the features of the market that was decided, UNSET where one is not known."""
+        return [value if value == value else UNSET for value in self.cells[at].market.features]
+
+    def observed(self) -> list[float | None]:
+        """Give the numbers that the guards saw, by slot; None where one is not finite."""
+        return [value if value - value == 0.0 else None for value in self.decision.context.observed]
 
     def verdicts(self) -> list[int]:
         """Give the verdicts of the guards, by row."""
@@ -158,6 +167,10 @@ class Core:
     def fills(self) -> tuple[int, int]:
         """Give the fills of buys and of sales that the ledger took."""
         return self.state.fills_bought, self.state.fills_sold
+
+    def open_orders(self) -> list[OpenOrder]:
+        """List the orders whose end was not confirmed when the step ended."""
+        return self.shown().open_orders
 
     def shown(self) -> Shown:
         """Give what the step left behind."""

@@ -229,6 +229,7 @@ FIRST_LEG_ROW = N_GUARDS - len(LEG_ROWS)
 N_LEG_ROWS = len(LEG_ROWS)
 
 ACTIONS: tuple[Action, ...] = tuple(_ORDER)
+ACTION_NAMES: tuple[str, ...] = tuple(map(str, ACTIONS))
 """Actions by severity number: ACT 0 to STOP 4."""
 
 
