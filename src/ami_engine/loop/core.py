@@ -24,13 +24,8 @@ from decision_schema.reasons import MODEL_ERROR, OK
 Known: TypeAlias = float | msgspec.UnsetType
 
 
-class OpenOrder(NamedTuple):
-    """An order whose end is not confirmed: its market, slot and status by number, what may still fill."""
-
-    cell: int
-    slot: int
-    status: int
-    lots: int
+OpenOrder: TypeAlias = tuple[int, int, int, int]
+"""An order whose end is not confirmed: its market, slot and status by number, what may still fill."""
 
 
 class Shown(NamedTuple):
@@ -175,7 +170,8 @@ class Core:
     def shown(self) -> Shown:
         """Give what the step left behind."""
         state, account = self.state, self.state.account
-        positions, orders, exiting = [], [], []
+        positions, exiting = [], []
+        orders: list[OpenOrder] = []
         for number in range(state.n_cells):
             cell = self.cells[number]
             if cell.position.lots != 0:
@@ -185,7 +181,7 @@ class Core:
             for i in range(cell.orders.used):
                 slot = cell.orders.slots[i]
                 if slot.status != FREE:
-                    orders.append(OpenOrder(number, i, slot.status, slot.lots - slot.filled_lots))
+                    orders.append((number, i, slot.status, slot.lots - slot.filled_lots))
         return Shown(
             state.step, state.stopped, state.stop_step, account.equity, account.realized, account.unrealized,
             account.fees, account.max_drawdown, account.funding, positions, orders, exiting,

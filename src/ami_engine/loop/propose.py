@@ -61,7 +61,7 @@ def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
             return _in_words(engine.model.unusable())
         proposed = core.answer()
         told = kernel_model.told(proposed)
-        travels = travels_of(told.params)
+        travels = {} if proposed.has_terms else told.params  # no other keys than the terms, or the value
         is_plain = core.fast and proposed.problem == reasons.OK  # its numbers are Python's own, and finite
         if not is_plain:
             told.params = params_record(told.params)

@@ -137,12 +137,12 @@ def state_record(engine: Engine) -> StateRecord:
 
 def _state(engine: Engine, shown: Shown) -> StateRecord:
     """Give the state that a step leaves."""
-    names = engine.market_ids
+    names, id_of = engine.market_ids, engine.ids.of
     record = StateRecord(
         {names[number]: lots for number, lots in shown.positions},
         [
-            OpenOrderRecord(engine.ids.of(order.cell, order.slot), STATUS_NAMES[order.status], order.lots)
-            for order in shown.open_orders
+            OpenOrderRecord(id_of(number, slot), STATUS_NAMES[status], lots)
+            for number, slot, status, lots in shown.open_orders
         ],
         shown.equity, shown.realized, shown.unrealized, shown.fees, shown.max_drawdown,
     )  # fmt: skip
