@@ -117,7 +117,7 @@ def tag_floats(value: Any) -> Any:
         return value
     if kind is list or kind is tuple:
         return [tag_floats(item) for item in value]
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return _tag_mapping(value)
     return _spell_out(value)
 

@@ -24,6 +24,9 @@ class Action(StrEnum):
     """Pull everything and refuse new risk until an operator arms again."""
 
 
+_NO_NUMBERS = (bool, str, bytes, bytearray)
+
+
 class Proposal(msgspec.Struct, frozen=True):
     """One model's answer to one step.
 
@@ -58,7 +61,7 @@ class Proposal(msgspec.Struct, frozen=True):
             action = Action(self.action)
         except ValueError:
             raise ContractError(f"action is {self.action!r}: give one of {', '.join(Action)}") from None
-        if isinstance(self.confidence, bool | str | bytes | bytearray):
+        if isinstance(self.confidence, _NO_NUMBERS):
             raise ContractError(f"confidence is {self.confidence!r}: give a finite probability in [0, 1]")
         try:
             confidence = float(self.confidence)
@@ -68,7 +71,7 @@ class Proposal(msgspec.Struct, frozen=True):
             ) from None
         if not (math.isfinite(confidence) and 0.0 <= confidence <= 1.0):
             raise ContractError(f"confidence is {confidence}: give a finite probability in [0, 1]")
-        if not isinstance(self.reasons, list | tuple) or not all(isinstance(r, str) for r in self.reasons):
+        if not isinstance(self.reasons, (list, tuple)) or not all(isinstance(r, str) for r in self.reasons):
             raise ContractError("reasons must be a list of strings")
         if not isinstance(self.params, dict) or not all(isinstance(key, str) for key in self.params):
             raise ContractError("params must be a dict with string keys")

@@ -15,7 +15,6 @@ from ami_engine.loop.decide import PolicyInUse
 from ami_engine.loop.verdict_words import words_of
 from decision_schema.instruments import Instrument
 from decision_schema.reasons import LEG_NO_SHORT, MODEL_ERROR, NO_ORDER_TERMS, OK
-from decision_schema.types import Proposal
 from dmc_core.dmc.context import GuardContext
 from dmc_core.dmc.decide import ACT, MAX_LEGS, STOP, Judgement, Leg, decide
 from dmc_core.dmc.guards import (
@@ -190,9 +189,9 @@ def test_see_and_judge(calm):
         world.propose()
         in_use = world.judge()
         world.check()
-        proposal = Proposal(action=ACTIONS[world.decision.proposed.action], confidence=0.5, reasons=["mine"])
-        words = words_of(world.decision, proposal, ["odd"], in_use)
-        other = words_of(RecordView(world.fast_decision[0]), proposal, ["odd"], in_use)
+        proposed = ACTIONS[world.decision.proposed.action]
+        words = words_of(world.decision, proposed, ["mine"], ["odd"], in_use)
+        other = words_of(RecordView(world.fast_decision[0]), proposed, ["mine"], ["odd"], in_use)
         assert repr(words[:-1]) == repr(other[:-1])
         assert len(words.legs) == len(other.legs)
         seen.add(words.action)

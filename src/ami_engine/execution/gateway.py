@@ -72,14 +72,11 @@ class Gateway:
         reports, self._pending = self._pending, []
         if self._dry_run:
             return reports
-
-        def take() -> None:
+        try:
             for item in self._broker.process_fills(now_ns // NS_PER_MS) or ():
                 reports.append(_read("process_fills", item))  # what came before a failure stays
-
-        _, note = self._call("process_fills", "", take)
-        if note is not None:
-            reports.append(note)
+        except Exception as error:  # noqa: BLE001 - user code: any failure is reported, none ends the loop
+            reports.append(BrokerNote(call="process_fills", error=type(error).__name__))
         return reports
 
     def query(self, order_id: str) -> None:

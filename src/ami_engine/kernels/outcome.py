@@ -18,10 +18,10 @@ ACTION, HOLD_CODE, MARK, KEPT, JUDGED, PROPOSED, REASON = 0, 1, 2, 3, 4, 5, 6
 N_REFUSING, N_LEGS, N_WANTED, N_DROPPED, TERMS_FROM, N_MESSAGES = 7, 8, 9, 10, 11, 12
 STEP, STOPPED, STOP_STEP, FILLS_BOUGHT, FILLS_SOLD = 13, 14, 15, 16, 17
 N_POSITIONS, N_OPEN, N_EXITING, USED = 18, 19, 20, 21
+N_UNKNOWN, N_UNSEEN = 22, 23
+"""How many features are nan, and how many of the guards' numbers are not finite; their places follow."""
 VERDICTS = 24
-REFUSING = VERDICTS + N_GUARDS
-PRESENCE = REFUSING + N_GUARDS
-TAIL = PRESENCE + N_OBSERVED
+TAIL = VERDICTS + N_GUARDS
 LEG_INTS = 4 + 2 * N_LEG_ROWS
 """Of a leg: side, increasing, allowed, clamped; presence and verdicts of its rows."""
 WANTED_INTS = 6
@@ -77,14 +77,7 @@ def write_outcome(out: Outcome, state: EngineState, cells: list[Cell], decision:
     ints[FILLS_SOLD] = state.fills_sold
     for i in range(N_GUARDS):
         ints[VERDICTS + i] = judgement.verdicts[i]
-    for i in range(judgement.n_refusing):
-        ints[REFUSING + i] = judgement.refusing[i]
-    context, features, account = decision.context, cells[at].market.features, state.account
-    for i in range(N_OBSERVED):
-        ints[PRESENCE + i] = context.presence[i]
-        floats[OBSERVED + i] = context.observed[i]
-    for i in range(N_FEATURES):
-        floats[FEATURES + i] = features[i]
+    account = state.account
     floats[CONFIDENCE] = proposed.confidence
     floats[VALUE] = proposed.value
     floats[DETAIL] = proposed.detail
@@ -94,7 +87,38 @@ def write_outcome(out: Outcome, state: EngineState, cells: list[Cell], decision:
     floats[FEES] = account.fees
     floats[MAX_DRAWDOWN] = account.max_drawdown
     floats[FUNDING] = account.funding
-    ints[USED] = _write_state(ints, _write_orders(ints, floats, decision, TAIL), state, cells)
+    place = _write_seen(ints, floats, decision, cells[at].market.features)
+    ints[USED] = _write_state(ints, _write_orders(ints, floats, decision, place), state, cells)
+
+
+@kernel
+def _write_seen(ints: list[int], floats: list[float], decision: Decision, features: list[float]) -> int:
+    """Lay out what the model and the guards saw; give the next free place.
+
+    The places of features that are nan come first, then those of the guards' numbers that are not finite;
+    where rows refuse: which ones, and the presence of all numbers.
+    """
+    context, judgement, at = decision.context, decision.judgement, TAIL
+    for i in range(N_FEATURES):
+        floats[FEATURES + i] = features[i]
+        if features[i] != features[i]:
+            ints[at] = i
+            at += 1
+    ints[N_UNKNOWN] = at - TAIL
+    for i in range(N_OBSERVED):
+        floats[OBSERVED + i] = context.observed[i]
+        if context.observed[i] - context.observed[i] != 0.0:
+            ints[at] = i
+            at += 1
+    ints[N_UNSEEN] = at - TAIL - ints[N_UNKNOWN]
+    if judgement.n_refusing > 0:
+        for i in range(judgement.n_refusing):
+            ints[at] = judgement.refusing[i]
+            at += 1
+        for i in range(N_OBSERVED):
+            ints[at] = context.presence[i]
+            at += 1
+    return at
 
 
 @kernel

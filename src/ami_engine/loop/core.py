@@ -5,7 +5,9 @@ that what reads them (packets, summary, model views) does not see which one it i
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
 
 from ami_engine.kernels.book import copy_book
 from ami_engine.kernels.decision import Decision, Proposed, Rules
@@ -16,16 +18,14 @@ from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState
 from ami_engine.loop.edge import Admitted
+from decision_schema.events import UNSET
 from decision_schema.reasons import OK
 
+Known: TypeAlias = float | msgspec.UnsetType
 
-class OpenOrder(NamedTuple):
-    """An order whose end is not confirmed: its market, slot and status by number, what may still fill."""
 
-    cell: int
-    slot: int
-    status: int
-    lots: int
+OpenOrder: TypeAlias = tuple[int, int, int, int]
+"""An order whose end is not confirmed: its market, slot and status by number, what may still fill."""
 
 
 class Shown(NamedTuple):
@@ -143,9 +143,13 @@ class Core:
         """Give what a model that is a kernel keeps of a market."""
         return self.cells[at].memory.values
 
-    def observed(self) -> list[float]:
-        """Give the numbers that the guards saw, by slot."""
-        return self.decision.context.observed
+    def known_features(self, at: int) -> list[Known]:
+        """Give the features of the market that was decided, UNSET where one is not known."""
+        return [value if value == value else UNSET for value in self.cells[at].market.features]
+
+    def observed(self) -> list[float | None]:
+        """Give the numbers that the guards saw, by slot; None where one is not finite."""
+        return [value if value - value == 0.0 else None for value in self.decision.context.observed]
 
     def verdicts(self) -> list[int]:
         """Give the verdicts of the guards, by row."""
@@ -155,10 +159,15 @@ class Core:
         """Give the fills of buys and of sales that the ledger took."""
         return self.state.fills_bought, self.state.fills_sold
 
+    def open_orders(self) -> list[OpenOrder]:
+        """List the orders whose end was not confirmed when the step ended."""
+        return self.shown().open_orders
+
     def shown(self) -> Shown:
         """Give what the step left behind."""
         state, account = self.state, self.state.account
-        positions, orders, exiting = [], [], []
+        positions, exiting = [], []
+        orders: list[OpenOrder] = []
         for number in range(state.n_cells):
             cell = self.cells[number]
             if cell.position.lots != 0:
@@ -168,7 +177,7 @@ class Core:
             for i in range(cell.orders.used):
                 slot = cell.orders.slots[i]
                 if slot.status != FREE:
-                    orders.append(OpenOrder(number, i, slot.status, slot.lots - slot.filled_lots))
+                    orders.append((number, i, slot.status, slot.lots - slot.filled_lots))
         return Shown(
             state.step, state.stopped, state.stop_step, account.equity, account.realized, account.unrealized,
             account.fees, account.max_drawdown, account.funding, positions, orders, exiting,

@@ -6,16 +6,43 @@ from operator import attrgetter
 from typing import Any
 
 from ami_engine.kernels import fused
-from ami_engine.kernels import outcome as places
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.fused import judge_and_pursue, plan_and_see
 from ami_engine.kernels.guard import see
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput
+from ami_engine.kernels.outcome import (
+    EQUITY,
+    FEATURES,
+    FILLS_BOUGHT,
+    FILLS_SOLD,
+    FLOAT_TAIL,
+    FUNDING,
+    LEG_FLOATS,
+    LEG_INTS,
+    MESSAGE_INTS,
+    N_EXITING,
+    N_LEGS,
+    N_MESSAGES,
+    N_OPEN,
+    N_POSITIONS,
+    N_UNKNOWN,
+    N_UNSEEN,
+    OBSERVED,
+    STEP,
+    STOP_STEP,
+    STOPPED,
+    TAIL,
+    USED,
+    VERDICTS,
+    WANTED_INTS,
+    Outcome,
+)
 from ami_engine.kernels.records import Cell, EngineState
-from ami_engine.loop.core import OpenOrder, Shown
+from ami_engine.loop.core import Known, OpenOrder, Shown
 from ami_engine.loop.edge import Admitted
+from decision_schema.events import UNSET
 from decision_schema.reasons import OK
 from dmc_core.dmc.guards import N_GUARDS, N_LEG_ROWS, N_OBSERVED
 from dmc_core.jit import bound
@@ -27,6 +54,7 @@ _BOOK = struct.Struct("6d2q")
 _BOOK_OF = attrgetter("bid", "ask", "mid", "bid_depth", "ask_depth", "depth", "n_bids", "n_asks")
 _TRADE = struct.Struct("ddq")
 _PROPOSED = struct.Struct("qddqqqqd")
+_TERMS = struct.Struct("qddqqqqq")
 
 
 class FastCore:
@@ -38,8 +66,8 @@ class FastCore:
         self._states, self._cells, self._rules = array_of([state]), array_of([blank]), array_of([rules])
         self._decisions, self._xs = array_of([Decision()]), array_of([ModelInput()])
         self._inputs, self._trades = array_of([Input()]), array_of([TradeRow()])
-        self._outs = array_of([places.Outcome()])
-        self._ints, self._floats = self._outs[0]["ints"], self._outs[0]["floats"]
+        self._outs = array_of([Outcome()])
+        self._ints, self._floats = self._outs[0]["ints"].data, self._outs[0]["floats"].data
         self._read_ints: list[int] = []
         self._read_floats: list[float] = []
         self.state: EngineState = RecordView(self._states[0])  # type: ignore[assignment]
@@ -47,6 +75,7 @@ class FastCore:
         self.proposed: Proposed = RecordView(self._decisions[0]["proposed"])  # type: ignore[assignment]
         self.decision = Decision()
         self._proposed_at = self._decisions.dtype.fields["proposed"][1]
+        self._terms_at = self._proposed_at + self._decisions.dtype["proposed"].fields["terms"][1]
         in_market = self._cells.dtype["market"]
         self._staged_at = self._cells.dtype.fields["market"][1] + in_market.fields["staged"][1]
         self._levels_at = [
@@ -149,9 +178,11 @@ class FastCore:
         ) = _PROPOSED.unpack_from(self._decision_bytes, self._proposed_at)  # fmt: skip
         if read.has_terms:
             for i in range(read.n_terms):
-                seen, terms = self.proposed.terms[i], read.terms[i]
-                for name in terms.__slots__:
-                    setattr(terms, name, getattr(seen, name))
+                terms = read.terms[i]
+                (
+                    terms.side, terms.price, terms.size, terms.level, terms.tif, terms.post_only,
+                    terms.reduce_only, terms.ttl_ms,
+                ) = _TERMS.unpack_from(self._decision_bytes, self._terms_at + i * _TERMS.size)  # fmt: skip
         return read
 
     def decide(self, at: int, inconsistent: int) -> None:
@@ -166,43 +197,46 @@ class FastCore:
 
     def _read(self) -> None:
         """Read the flat answer into the decision that texts are made from."""
-        used = int(self._ints[places.USED])
-        ints = self._read_ints = self._ints[:used].tolist()
-        floats = self._read_floats = self._floats.tolist()
+        ints = self._read_ints = self._ints[: self._ints[USED]].tolist()
+        n_floats = FLOAT_TAIL + ints[N_LEGS] * LEG_FLOATS
+        floats = self._read_floats = self._floats[:n_floats].tolist()
         decision = self.decision
         verdict, judgement, plan = decision.verdict, decision.judgement, decision.plan
         verdict.action, verdict.hold, verdict.mark, verdict.kept, judgement.action = ints[:5]
         judgement.n_refusing, decision.n_legs, plan.n_wanted, plan.n_dropped, plan.terms_from = ints[7:12]
-        decision.n_messages = ints[places.N_MESSAGES]
+        decision.n_messages = ints[N_MESSAGES]
+        at = TAIL + ints[N_UNKNOWN] + ints[N_UNSEEN]
         if judgement.n_refusing:
-            judgement.refusing = ints[places.REFUSING : places.REFUSING + N_GUARDS]
-            judgement.verdicts = ints[places.VERDICTS : places.VERDICTS + N_GUARDS]
-            decision.context.presence = ints[places.PRESENCE : places.PRESENCE + N_OBSERVED]
-            decision.context.observed = floats[places.OBSERVED : places.OBSERVED + N_OBSERVED]
-        at = places.TAIL
+            judgement.verdicts = ints[VERDICTS : VERDICTS + N_GUARDS]
+            judgement.refusing = ints[at : at + judgement.n_refusing]
+            at += judgement.n_refusing
+            decision.context.presence = ints[at : at + N_OBSERVED]
+            decision.context.observed = floats[OBSERVED : OBSERVED + N_OBSERVED]
+            at += N_OBSERVED
         for k in range(decision.n_legs):
             leg = decision.legs[k]
             leg.side, leg.increasing, leg.allowed, leg.clamped = ints[at : at + 4]
             leg.presence = ints[at + 4 : at + 4 + N_LEG_ROWS]
-            leg.verdicts = ints[at + 4 + N_LEG_ROWS : at + places.LEG_INTS]
-            place = places.FLOAT_TAIL + k * places.LEG_FLOATS
-            leg.size, *leg.values = floats[place : place + places.LEG_FLOATS]
-            at += places.LEG_INTS
+            leg.verdicts = ints[at + 4 + N_LEG_ROWS : at + LEG_INTS]
+            place = FLOAT_TAIL + k * LEG_FLOATS
+            leg.size, leg.values = floats[place], floats[place + 1 : place + LEG_FLOATS]
+            at += LEG_INTS
         for k in range(plan.n_wanted):
             want = plan.wanted[k]
             want.side, want.level, want.takes, want.price_ticks, want.lots, want.allowed = ints[
-                at : at + places.WANTED_INTS
+                at : at + WANTED_INTS
             ]
-            at += places.WANTED_INTS
-        plan.dropped[: plan.n_dropped] = ints[at : at + plan.n_dropped]
-        at += plan.n_dropped
+            at += WANTED_INTS
+        if plan.n_dropped:
+            plan.dropped[: plan.n_dropped] = ints[at : at + plan.n_dropped]
+            at += plan.n_dropped
         for k in range(decision.n_messages):
             m = decision.messages[k]
             (
                 m.op, m.cell, m.slot, m.step, m.leg, m.old_slot, m.side, m.takes, m.price_ticks, m.lots,
                 m.tif, m.post_only, m.reduce_only, m.level, m.old_step,
-            ) = ints[at : at + places.MESSAGE_INTS]  # fmt: skip
-            at += places.MESSAGE_INTS
+            ) = ints[at : at + MESSAGE_INTS]  # fmt: skip
+            at += MESSAGE_INTS
         self._state_at = at
 
     def plan_and_see(self, at: int) -> None:
@@ -245,34 +279,54 @@ class FastCore:
         found: list[float] = self._memories[at]["values"].tolist()
         return found
 
-    def observed(self) -> list[float]:
-        """Give the numbers that the guards saw, by slot."""
-        return self._read_floats[places.OBSERVED : places.OBSERVED + N_OBSERVED]
+    def known_features(self, at: int) -> list[Known]:
+        """Give the features of the market that was decided, UNSET where one is not known."""
+        known: list[Known] = self._read_floats[FEATURES:OBSERVED]  # type: ignore[assignment]
+        end = TAIL + self._read_ints[N_UNKNOWN]
+        for i in self._read_ints[TAIL:end]:
+            known[i] = UNSET
+        return known
+
+    def observed(self) -> list[float | None]:
+        """Give the numbers that the guards saw, by slot; None where one is not finite."""
+        ints = self._read_ints
+        seen: list[float | None] = self._read_floats[OBSERVED:FLOAT_TAIL]  # type: ignore[assignment]
+        at = TAIL + ints[N_UNKNOWN]
+        for i in ints[at : at + ints[N_UNSEEN]]:
+            seen[i] = None
+        return seen
 
     def verdicts(self) -> list[int]:
         """Give the verdicts of the guards, by row."""
-        return self._read_ints[places.VERDICTS : places.VERDICTS + N_GUARDS]
+        return self._read_ints[VERDICTS : VERDICTS + N_GUARDS]
 
     def fills(self) -> tuple[int, int]:
         """Give the fills of buys and of sales that the ledger took."""
-        return self._read_ints[places.FILLS_BOUGHT], self._read_ints[places.FILLS_SOLD]
+        return self._read_ints[FILLS_BOUGHT], self._read_ints[FILLS_SOLD]
+
+    def open_orders(self) -> list[OpenOrder]:
+        """List the orders whose end was not confirmed when the step ended."""
+        ints = self._read_ints
+        if ints[N_OPEN] == 0:
+            return []
+        begin = self._state_at + 2 * ints[N_POSITIONS]
+        end = begin + 4 * ints[N_OPEN]
+        cells, slots, statuses, lots = (ints[at:end:4] for at in range(begin, begin + 4))
+        return list(zip(cells, slots, statuses, lots, strict=True))
 
     def shown(self) -> Shown:
         """Give what the step left behind."""
         ints, floats, at = self._read_ints, self._read_floats, self._state_at
         positions = []
-        for _ in range(ints[places.N_POSITIONS]):
+        for _ in range(ints[N_POSITIONS]):
             positions.append((ints[at], ints[at + 1]))
             at += 2
-        orders = []
-        for _ in range(ints[places.N_OPEN]):
-            orders.append(OpenOrder(*ints[at : at + 4]))
-            at += 4
-        exiting = ints[at : at + ints[places.N_EXITING]]
-        equity, realized, unrealized, fees, drawdown, funding = floats[places.EQUITY : places.FUNDING + 1]
+        at += 4 * ints[N_OPEN]
+        exiting = ints[at : at + ints[N_EXITING]]
+        equity, realized, unrealized, fees, drawdown, funding = floats[EQUITY : FUNDING + 1]
         return Shown(
-            ints[places.STEP], ints[places.STOPPED], ints[places.STOP_STEP], equity, realized, unrealized,
-            fees, drawdown, funding, positions, orders, exiting,
+            ints[STEP], ints[STOPPED], ints[STOP_STEP], equity, realized, unrealized,
+            fees, drawdown, funding, positions, self.open_orders(), exiting,
         )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ END: Final = _Mark()
 NOTHING: Final = _Mark()
 """No event is there yet."""
 Taken: TypeAlias = Event | Failure | _Mark
+_NO_EVENT = (Failure, _Mark)
 
 
 class Tap(NamedTuple):
@@ -55,7 +56,7 @@ class Tap(NamedTuple):
 
     def decode(self, asked: Any) -> Taken:
         """Turn what the source yields into an event."""
-        if isinstance(asked, Failure | _Mark):
+        if isinstance(asked, _NO_EVENT):
             return asked
         return receive(asked, self.default_market, self.source.clock_offset_ns)
 

@@ -16,9 +16,11 @@ from ami_engine.mdm.view import ModelRng, View, WorkingOrder
 from decision_schema import reasons
 from decision_schema.instruments import price_of
 from decision_schema.reasons import NAMES
+from decision_schema.step_packet import ProposalRecord
 from decision_schema.types import Action, Proposal
 from decision_schema.units import NS_PER_MS, UnixNs
 from dmc_core.dmc.decide import HOLD
+from dmc_core.dmc.guards import ACTIONS
 
 _NO_PARAMS: dict[str, Any] = {}
 
@@ -27,12 +29,16 @@ class Asked(NamedTuple):
     """What the model answered, or stands for its answer; the same in numbers is in the core.
 
     Args:
-        proposal: In its own words.
+        action: What it wants.
+        told: The proposal as the packet tells it.
         travels: Params that travel with the orders.
+        is_plain: Whether a packet can hold them as they are.
     """
 
-    proposal: Proposal
+    action: Action
+    told: ProposalRecord
     travels: dict[str, Any]
+    is_plain: bool
 
 
 def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
@@ -48,18 +54,31 @@ def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
         pulls = why == reasons.SETTLED and core.proposed.action != HOLD
         action = Action.CANCEL if pulls else Action.HOLD
         name = NAMES[why] if event.bad is None else event.bad.reason
-        return Asked(Proposal(action=action, confidence=1.0, reasons=[name]), _NO_PARAMS)
+        return Asked(action, ProposalRecord(str(action), 1.0, [name], _NO_PARAMS), _NO_PARAMS, True)
     kernel_model = engine.model.kernel_model
     if kernel_model is not None:
         if kernel_model.scorer is not None:
             kernel_model.show_scores(core.x, core.features(admitted.inp.cell))
         if core.ask(kernel_model.asked, admitted.inp.cell) != reasons.OK:
-            return Asked(engine.model.unusable(), _NO_PARAMS)
-        proposal = kernel_model.proposal(core.answer())
-        return Asked(proposal, travels_of(proposal.params))
+            return _in_words(engine.model.unusable())
+        proposed = core.answer()
+        told = kernel_model.told(proposed)
+        travels = {} if proposed.has_terms else told.params  # no other keys than the terms, or the value
+        is_plain = core.fast and proposed.problem == reasons.OK  # its numbers are Python's own, and finite
+        if not is_plain:
+            told.params = params_record(told.params)
+        return Asked(ACTIONS[proposed.action], told, travels, is_plain)
     proposal = engine.model.propose(named(core.features(admitted.inp.cell)), **_offered(engine, admitted))
     read_proposed(proposal, event.market_id, core.proposed)
-    return Asked(proposal, travels_of(proposal.params))
+    return _in_words(proposal)
+
+
+def _in_words(proposal: Proposal) -> Asked:
+    """Take what a model answered in words; the packet's copy of its params is made storable."""
+    told = ProposalRecord(
+        str(proposal.action), proposal.confidence, proposal.reasons, params_record(proposal.params)
+    )
+    return Asked(proposal.action, told, travels_of(proposal.params), False)
 
 
 def _offered(engine: Engine, admitted: Admitted) -> dict[str, Any]:

@@ -29,13 +29,12 @@ from decision_schema.step_packet import (
     MdmRecord,
     MismatchRecord,
     OpenOrderRecord,
-    ProposalRecord,
     StateRecord,
     StepPacket,
     StoppedRecord,
 )
 from decision_schema.types import Action
-from dmc_core.dmc.guards import N_LEG_ROWS
+from dmc_core.dmc.guards import ACTION_NAMES
 
 Features: Any = msgspec.defstruct(
     "Features", [(name, float | msgspec.UnsetType, UNSET) for name in FEATURE_NAMES]
@@ -53,19 +52,13 @@ def record(
     messages: Sequence[Message],
 ) -> StepPacket:
     """Build the packet; every number in it is finite or tagged."""
-    core, proposal = engine.core, asked.proposal
+    core, number = engine.core, admitted.inp.cell
     shown = core.shown()
-    mdm = MdmRecord(
-        Features(*[value if value == value else UNSET for value in core.features(admitted.inp.cell)]),
-        ProposalRecord(
-            str(proposal.action), proposal.confidence, proposal.reasons, params_record(proposal.params)
-        ),
-        engine.model.model_id,
-    )
+    mdm = MdmRecord(Features(*core.known_features(number)), asked.told, engine.model.model_id)
     plan = core.decision.plan
-    if proposal.action is Action.ACT and plan.terms_from:
+    if asked.action is Action.ACT and plan.terms_from:
         mdm.terms_from = TERMS_FROM[plan.terms_from]
-    memory = engine.memory_digest(admitted.inp.cell)
+    memory = engine.memory_digest(number)
     if memory is not None:
         mdm.memory = memory
     return StepPacket(
@@ -75,12 +68,12 @@ def record(
         admitted.event,
         External(admitted.inp.now_ns, list(reports)),
         mdm,
-        _guards(engine, admitted.inp.cell, in_use, words),
+        _guards(engine, number, in_use, words),
         FinalActionRecord(
-            str(words.action),
-            words.action is proposal.action,
+            ACTION_NAMES[core.decision.verdict.action],
+            words.action is asked.action,
             words.reasons,
-            _params_out(engine, admitted.inp.cell, asked, words),
+            _params_out(engine, number, asked) if words.action is Action.ACT else {},
         ),
         MismatchRecord(words.flags, words.codes, in_use.policy.throttle_refresh_ms),
         [intent_of(message) for message in messages],
@@ -88,10 +81,8 @@ def record(
     )
 
 
-def _params_out(engine: Engine, number: int, asked: Asked, words: Words) -> dict[str, Any]:
+def _params_out(engine: Engine, number: int, asked: Asked) -> dict[str, Any]:
     """Give what went out of an ACT: the surviving orders on the grid, and what travels with them."""
-    if words.action is not Action.ACT:
-        return {}
     plan, orders = engine.core.decision.plan, []
     tick_num, tick_den, lot_num, lot_den = engine.grids[number]
     for i in range(plan.n_wanted):
@@ -105,21 +96,15 @@ def _params_out(engine: Engine, number: int, asked: Asked, words: Words) -> dict
             if not want.takes:
                 order["price"] = price_of(want.price_ticks, tick_num, tick_den)
             orders.append(order)
-    return {**params_record(asked.travels), "orders": orders}
-
-
-def _known(values: Sequence[float]) -> list[float | None]:
-    """Give numbers as they are stored: null where one is not finite."""
-    return [value if value - value == 0.0 else None for value in values]
+    travels = asked.travels if asked.is_plain else params_record(asked.travels)
+    return {**travels, "orders": orders}
 
 
 def _guards(engine: Engine, number: int, in_use: PolicyInUse, words: Words) -> GuardsRecord:
     """Give values and verdicts as vectors in the order of the manifest's guard table (null = absent)."""
     core = engine.core
     judgement = core.decision.judgement
-    guards = GuardsRecord(
-        _known(core.observed()), core.verdicts(), [judgement.refusing[i] for i in range(judgement.n_refusing)]
-    )
+    guards = GuardsRecord(core.observed(), core.verdicts(), judgement.refusing[: judgement.n_refusing])
     if words.legs:
         guards.legs = [
             LegRecord(
@@ -127,8 +112,8 @@ def _guards(engine: Engine, number: int, in_use: PolicyInUse, words: Words) -> G
                 leg.size,
                 leg.increasing == 1,
                 leg.allowed == 1,
-                _known([leg.values[row] for row in range(N_LEG_ROWS)]),
-                [leg.verdicts[row] for row in range(N_LEG_ROWS)],
+                [value if value - value == 0.0 else None for value in leg.values],
+                leg.verdicts[:],
             )
             for leg in words.legs
         ]
@@ -152,12 +137,12 @@ def state_record(engine: Engine) -> StateRecord:
 
 def _state(engine: Engine, shown: Shown) -> StateRecord:
     """Give the state that a step leaves."""
-    names = engine.market_ids
+    names, id_of = engine.market_ids, engine.ids.of
     record = StateRecord(
         {names[number]: lots for number, lots in shown.positions},
         [
-            OpenOrderRecord(engine.ids.of(order.cell, order.slot), STATUS_NAMES[order.status], order.lots)
-            for order in shown.open_orders
+            OpenOrderRecord(id_of(number, slot), STATUS_NAMES[status], lots)
+            for number, slot, status, lots in shown.open_orders
         ],
         shown.equity, shown.realized, shown.unrealized, shown.fees, shown.max_drawdown,
     )  # fmt: skip

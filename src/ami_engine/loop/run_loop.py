@@ -199,6 +199,7 @@ class LiveRun:
         self.timer_ns = timer_interval_ns(config, live=live)
         self.next_timer_ns: UnixNs = 0
         self.next_query_ns: UnixNs = 0
+        self.is_asked = capabilities.query and not config.run.dry_run
         self.ended = ""
         self.signal_name = ""
         self.source_failures = 0
@@ -272,13 +273,14 @@ class LiveRun:
             self.events += 1
             self._event(taken)
             if self.progress is not None and self.events % FLUSH_EVERY == 0:
+                self.summary.set_fills(*self.engine.core.fills())
                 self.progress(RunProgress(self.events, self._fraction(), self.summary))
         elif isinstance(taken, Failure):
             self._source_failed(taken.error)
         elif taken is END:
             self.ended = "exhausted"
         elif taken is NOTHING:
-            self._timers(self.clock.stamp(Event()), tuple(self.engine.market_ids))
+            self._timers(self.clock.stamp(Event()), len(self.engine.market_ids))
 
     def _fraction(self) -> float | None:
         """Give the part of the steps or of the data that is done; the larger one ends the run first."""
@@ -303,26 +305,28 @@ class LiveRun:
 
     def _event(self, event: Event) -> None:
         """Take one event through a step; due timers come first."""
-        begun_ns = clock.elapsed_ns()
-        known = tuple(self.engine.market_ids)
+        begun_ns = clock.elapsed_ns() if self.clock.live else 0
+        n_known = len(self.engine.market_ids)
         admitted = self.edge.admit(event)
         if admitted.is_new:
             self.engine.add_market(event.market_id)
         now_ns = admitted.inp.now_ns
-        self._timers(now_ns, known)
+        if self.timer_ns:
+            self._timers(now_ns, n_known)
         if admitted.inp.is_read == 1:
             self.gateway.on_event(admitted.event, now_ns)
         self._step(admitted, begun_ns)
-        self._query(now_ns)
+        if self.is_asked and now_ns >= self.next_query_ns:
+            self._query(now_ns)
 
-    def _timers(self, now_ns: UnixNs, markets: tuple[str, ...]) -> None:
-        """Step once for each market at each multiple of the interval up to now.
+    def _timers(self, now_ns: UnixNs, n_markets: int) -> None:
+        """Step once for each of the first markets at each multiple of the interval up to now.
 
         Of a gap with more multiples than MAX_TIMERS_IN_GAP only the first ones and the last come.
         """
         if self.timer_ns == 0 or now_ns == 0:
             return
-        if not markets or self.next_timer_ns == 0:
+        if not n_markets or self.next_timer_ns == 0:
             self.next_timer_ns = now_ns - now_ns % self.timer_ns + self.timer_ns
             return
         left = MAX_TIMERS_IN_GAP
@@ -332,9 +336,10 @@ class LiveRun:
                 self.next_timer_ns = now_ns - now_ns % self.timer_ns
             due = self.next_timer_ns
             self.next_timer_ns += self.timer_ns
-            for market_id in markets:
+            for market_id in self.engine.market_ids[:n_markets]:
                 self._step(self.edge.timer(market_id, due), clock.elapsed_ns())
-            self._query(due)
+            if self.is_asked and due >= self.next_query_ns:
+                self._query(due)
 
     def _step(self, admitted: Admitted, begun_ns: int) -> None:
         reports = self.gateway.drain(admitted.inp.now_ns)
@@ -343,7 +348,6 @@ class LiveRun:
             packet.latency_ms = (clock.elapsed_ns() - begun_ns) / NS_PER_MS
         self.trace.append(packet)
         self.summary.update(packet)
-        self.summary.set_fills(*self.engine.core.fills())
         if self.live_broker and any(message.op != "cancel" for message in messages):
             self.trace.sync()  # the packet is the record of the intents: on disk before any leaves
         elif self.clock.live or self.live_broker or packet.step % FLUSH_EVERY == 0:
@@ -351,14 +355,15 @@ class LiveRun:
         self.gateway.send(messages)
 
     def _query(self, now_ns: UnixNs) -> None:
-        """Ask for evidence about orders that wait for it, at most once a second."""
-        if not self.engine.capabilities.query or self.config.run.dry_run or now_ns < self.next_query_ns:
-            return
+        """Ask for evidence about orders that wait for it; this is done at most once a second."""
+        engine = self.engine
         self.next_query_ns = now_ns + QUERY_INTERVAL_NS
-        for order_id, order in open_orders(self.engine):
-            late = order.status in (SENT, CANCELING) and now_ns - order.created_ns > QUERY_INTERVAL_NS
-            if order.status == UNKNOWN or late:
-                self.gateway.query(order_id)
+        for cell, place, status, _ in engine.core.open_orders():
+            is_late = False
+            if status in (SENT, CANCELING):
+                is_late = now_ns - engine.core.cells[cell].orders.slots[place].created_ns > QUERY_INTERVAL_NS
+            if status == UNKNOWN or is_late:
+                self.gateway.query(engine.ids.of(cell, place))
 
     def _cancel_all(self) -> None:
         """Cancel what still rests and take the confirmations, within a bound."""

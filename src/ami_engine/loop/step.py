@@ -42,6 +42,6 @@ def step(engine: Engine, admitted: Admitted, reports: Sequence[Report]) -> Step:
     why = core.take(admitted)  # time, book, trades, features, marks; may the model be asked?
     asked = propose(engine, admitted, why)  # the model, or why it is not asked
     in_use = decide(engine, inp, len(remarks))  # plan, every guard, latches, wanted orders less working ones
-    words = words_of(core.decision, asked.proposal, remarks, in_use)
+    words = words_of(core.decision, asked.action, asked.told.reasons, remarks, in_use)
     messages = address(engine, words.action, asked.travels)  # each message under its own name for ever
     return Step(record(engine, admitted, reports, asked, in_use, words, messages), messages)

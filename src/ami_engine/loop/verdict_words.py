@@ -7,7 +7,7 @@ from ami_engine.kernels.decision import Decision
 from ami_engine.loop.decide import PolicyInUse
 from decision_schema import reasons
 from decision_schema.reasons import NAMES
-from decision_schema.types import Action, GuardResult, Proposal
+from decision_schema.types import Action, GuardResult
 from dmc_core.dmc.decide import Leg
 from dmc_core.dmc.guards import ACTIONS
 from dmc_core.dmc.modulator import all_results, clamp_flags, refusal_codes, refusal_names
@@ -36,12 +36,15 @@ class Words(NamedTuple):
 _WITH_CODES = (reasons.STOP_LATCHED, reasons.EXITING)
 
 
-def words_of(decision: Decision, proposal: Proposal, remarks: Sequence[str], in_use: PolicyInUse) -> Words:
+def words_of(
+    decision: Decision, proposed: Action, own: list[str], remarks: Sequence[str], in_use: PolicyInUse
+) -> Words:
     """Put a decision into words.
 
     Args:
         decision: What the kernels decided.
-        proposal: The same proposal with the model's own words.
+        proposed: The action that the model wants.
+        own: The model's own reasons.
         remarks: What the broker said that our orders cannot explain.
         in_use: The policy that it was judged by.
     """
@@ -65,15 +68,15 @@ def words_of(decision: Decision, proposal: Proposal, remarks: Sequence[str], in_
     words = codes
     if verdict.hold != reasons.OK and judged is Action.HOLD:
         words = [hold_name(verdict.hold)]
-    elif judged is proposal.action and not codes:
-        words = proposal.reasons
+    elif judged is proposed and not codes:
+        words = own
     if verdict.mark == reasons.VENUE_INCONSISTENT:
         words = [NAMES[verdict.mark], *remarks]
     elif verdict.mark in _WITH_CODES:
         words = [NAMES[verdict.mark], *codes]
     elif verdict.mark != reasons.OK:
         words = [NAMES[verdict.mark]]
-    return Words(action, list(words or proposal.reasons), flags, codes, refusals, legs)
+    return Words(action, list(words or own), flags, codes, refusals, legs)
 
 
 def hold_name(code: int) -> str:

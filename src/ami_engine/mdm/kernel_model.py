@@ -22,9 +22,10 @@ from ami_engine.kernels.records import MAX_MEMORY, Memory
 from ami_engine.mdm.scorer import Scorer
 from decision_schema.errors import ConfigError, ContractError
 from decision_schema.kernel import is_kernel, kernel
+from decision_schema.step_packet import ProposalRecord
 from decision_schema.types import Proposal
 from dmc_core.dmc.decide import ACT, STOP
-from dmc_core.dmc.guards import ACTIONS
+from dmc_core.dmc.guards import ACTION_NAMES, ACTIONS
 
 Propose: TypeAlias = Callable[[ModelInput, Memory, Proposed], None]
 NO_ANSWER = -1
@@ -143,16 +144,20 @@ class KernelModel:
         """
         if not ACT <= proposed.action <= STOP:
             raise ContractError(f"action is {proposed.action}: give ACT, HOLD, CANCEL, EXIT or STOP")
-        params: dict[str, Any] = {}
-        if proposed.has_terms:
-            params["orders"] = [_order(proposed.terms[i]) for i in range(proposed.n_terms)]
-        elif proposed.value == proposed.value:
-            params["value"] = proposed.value
         return Proposal(
             action=ACTIONS[proposed.action],
             confidence=proposed.confidence,
             reasons=self.words(proposed.reason, proposed.detail),
-            params=params,
+            params=_params(proposed),
+        )
+
+    def told(self, proposed: Proposed) -> ProposalRecord:
+        """Give a proposal in numbers, found to be one, as a packet tells it."""
+        return ProposalRecord(
+            ACTION_NAMES[proposed.action],
+            float(proposed.confidence),
+            self.words(proposed.reason, proposed.detail),
+            _params(proposed),
         )
 
     def values_of(self, given: Mapping[str, Any]) -> list[float]:
@@ -199,6 +204,13 @@ def _nearest(name: str) -> str:
 
 
 _TIFS = ("GTC", "IOC", "FOK")
+
+
+def _params(proposed: Proposed) -> dict[str, Any]:
+    """Give terms and value of a proposal as a model of the other kind would."""
+    if proposed.has_terms:
+        return {"orders": [_order(proposed.terms[i]) for i in range(proposed.n_terms)]}
+    return {"value": proposed.value} if proposed.value == proposed.value else {}
 
 
 def _order(terms: Terms) -> dict[str, Any]:

@@ -229,6 +229,7 @@ FIRST_LEG_ROW = N_GUARDS - len(LEG_ROWS)
 N_LEG_ROWS = len(LEG_ROWS)
 
 ACTIONS: tuple[Action, ...] = tuple(_ORDER)
+ACTION_NAMES: tuple[str, ...] = tuple(map(str, ACTIONS))
 """Actions by severity number: ACT 0 to STOP 4."""
 
 
@@ -258,18 +259,18 @@ def guard_result(
 ) -> GuardResult:
     """Build the readable row of one verdict."""
     guard = GUARDS[slot]
-    known = verdict in (PASS, BREACH)
+    known = verdict == PASS or verdict == BREACH
     return GuardResult(
-        name=guard.name,
-        verdict=VERDICTS[verdict],
-        value=value if known else None,
-        limit=limit,
-        margin=guard.sign * (limit - value) + 0.0 if known else None,  # + 0.0: no minus zero
-        unit=OBSERVED[VALUE_SLOT[slot]].unit,
-        refuses=refuses,
-        severity=Action.HOLD if verdict == UNKNOWN else guard.severity,
-        reason=reason_of(slot, verdict, presence, source),
-        leg=leg,
+        guard.name,
+        VERDICTS[verdict],
+        value if known else None,
+        limit,
+        guard.sign * (limit - value) + 0.0 if known else None,  # + 0.0: no minus zero
+        OBSERVED[VALUE_SLOT[slot]].unit,
+        refuses,
+        Action.HOLD if verdict == UNKNOWN else guard.severity,
+        reason_of(slot, verdict, presence, source),
+        leg,
     )
 
 

@@ -15,9 +15,8 @@ from dmc_core.dmc.guards import (
     BREACH,
     FIRST_LEG_ROW,
     GUARDS,
-    LEG_ROWS,
     LIMIT_OF,
-    MARKET_ROWS,
+    N_GUARDS,
     SEVERITY,
     UNKNOWN,
     VALUE_SLOT,
@@ -214,14 +213,18 @@ def all_results(
     """Build readable rows: the market's and account's, then each leg's."""
     results = []
     refusing = refusing_rows(judgement)
-    for i in MARKET_ROWS:
-        refuses = i in refusing
-        if refuses or not refusals_only:
+    rows = refusing if refusals_only else range(N_GUARDS)
+    leg_rows = [i for i in rows if i >= FIRST_LEG_ROW]
+    for i in rows:
+        if i < FIRST_LEG_ROW:
             value, presence = context.observed[VALUE_SLOT[i]], context.presence[VALUE_SLOT[i]]
             limit = limits[LIMIT_OF[i]]
-            results.append(guard_result(i, judgement.verdicts[i], value, limit, presence, refuses=refuses))
-    for number, leg in enumerate(legs):
-        for place, i in enumerate(LEG_ROWS):
+            results.append(
+                guard_result(i, judgement.verdicts[i], value, limit, presence, refuses=i in refusing)
+            )
+    for number, leg in enumerate(legs if leg_rows else ()):
+        for i in leg_rows:
+            place = i - FIRST_LEG_ROW
             refuses = i in refusing and _refuses_leg(leg, place)
             if refuses or not refusals_only:
                 results.append(

@@ -87,7 +87,7 @@ def test_workers_are_counted(workers):
 PROGRAM = """
 import os, time
 from ami_engine.loop.run_many import run_many
-def waits(): os.write(1, b"runs\n"); time.sleep(60)  # one write: two processes share the pipe
+def waits(): os.write(1, b"runs\\n"); time.sleep(60)  # one write: two processes share the pipe
 if __name__ == "__main__":
     try:
         run_many({"a": waits, "b": waits, "c": waits})
