@@ -8,6 +8,7 @@ that answers to orders) goes through run_loop.py instead, and gives the same.
 from collections.abc import Callable
 from typing import Any
 
+from ami_engine import clock
 from ami_engine.execution.order_ids import client_order_id
 from ami_engine.kernels import batch as kernels
 from ami_engine.kernels.admission import MarketFeed, MarketRow
@@ -79,6 +80,7 @@ class BatchRun:
         self._table = self._table_of(broker.table)
         self.wall_ns = 0
         self._run: Callable[..., Any] | None = None
+        self.compile_ns = 0
 
     def _laid_out(self, records: list[Any]) -> Any:
         return array_of(records) if self.fast else records
@@ -129,17 +131,19 @@ class BatchRun:
             self.engine.config.run.seed, self.wall_ns, *arrays, at, last,
             self._rows, self._fills, self._orders, ROOM, self._row, self._trades, self._departures,
         ]  # fmt: skip
-        if self._run is None:
-            if self.fast:
-                self._run, arguments[_MODEL_AT] = entry(
-                    kernels.run_columns, arguments, _MODEL_AT, self._model_layouts()
-                )
-            else:
-                self._run = kernels.run_columns
-            self._pointer = arguments[_MODEL_AT]
-        arguments[_MODEL_AT] = self._pointer
-        reached, why = self._run(*arguments)
+        reached, why = self._call_kernel(kernels.run_columns, arguments)
         return int(reached), int(why)
+
+    def _call_kernel(self, kernel: Callable[..., Any], arguments: list[Any]) -> Any:
+        """Call the kernel of this run, compiled with the first arguments; the model stands among them."""
+        if self._run is None:
+            self._run, self._pointer = kernel, arguments[_MODEL_AT]
+            if self.fast:
+                begun_ns = clock.elapsed_ns()
+                self._run, self._pointer = entry(kernel, arguments, _MODEL_AT, self._model_layouts())
+                self.compile_ns += clock.elapsed_ns() - begun_ns
+        arguments[_MODEL_AT] = self._pointer
+        return self._run(*arguments)
 
     def _model(self) -> Any:
         model = self.engine.model.kernel_model
@@ -164,14 +168,18 @@ class BatchRun:
 
     def _add_market(self, code: int) -> None:
         """Make the market of a feed whose first row that can be read has come."""
-        engine, market_id = self.engine, self.feed_ids[code]
-        number = len(engine.market_ids)
+        number = len(self.engine.market_ids)
         feed = RecordView(self._feeds[code]) if self.fast else self._feeds[code]
         if number >= MAX_MARKETS:
             feed.cell = -1
             return
-        engine.add_market(market_id)
         feed.cell = number
+        self._make_market(self.feed_ids[code])
+
+    def _make_market(self, market_id: str) -> None:
+        """Make the next market, for the engine and at the paper venue."""
+        engine, number = self.engine, len(self.engine.market_ids)
+        engine.add_market(market_id)
         made = self.broker.market_for(engine.instrument(market_id), number)
         self._markets = self._placed(self._markets, number, made)
 
@@ -192,6 +200,7 @@ class BatchRun:
     def _take_rows(self) -> None:
         batch = self._seen(self._batches)
         n_rows, n_fills, n_orders = batch.n_rows, batch.n_fills, batch.n_orders
+        batch.n_rows = batch.n_fills = batch.n_orders = 0  # also where they cannot be stored
         rows, fills, orders = self._rows[:n_rows], self._fills[:n_fills], self._orders[:n_orders]
         if not self.fast:
             rows, fills, orders = (array_of(part) if part else None for part in (rows, fills, orders))
@@ -202,12 +211,12 @@ class BatchRun:
             self.sink.append("fills", fills)
         if n_orders:
             self.sink.append("orders", orders)
-        batch.n_rows = batch.n_fills = batch.n_orders = 0
 
     # ------------------------------------------------------------ the end
 
     def close(self) -> None:
         """Cancel what still rests and take the confirmations, within a bound, as the live loop does."""
+        self._take_rows()  # those of a run that an error ended
         core = self.engine.core
         now_ns = core.state.now_ns
         views = self._views()
