@@ -238,6 +238,10 @@ class BatchRun:
         if batches[0].unusable:
             self.engine.model.unusable()  # it is told once a kind
         self.counts.finish(batches[0], core.state)
+        self._count_bad_inputs(batches[0])
+
+    def _count_bad_inputs(self, batch: kernels.BatchState) -> None:
+        self.counts.finish_bad_inputs(batch)
 
     def _name_open_orders(self) -> None:
         """Give the orders whose end is not confirmed their names, for the summary."""

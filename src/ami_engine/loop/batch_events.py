@@ -13,7 +13,7 @@ from ami_engine.loop import batch
 from ami_engine.loop.arguments import feed_delay_of, timer_interval_ns
 from ami_engine.loop.batch import BatchRun
 from ami_engine.loop.batch_files import RowFiles, RowMemory
-from ami_engine.loop.edge import Admitted, Edge, FeedCounts
+from ami_engine.loop.edge import Admitted, Edge, FeedCounts, reason_of
 from ami_engine.loop.engine import Engine
 from ami_engine.loop.feed import DirectFeed, Failure, Feed, MergedFeed, Tap
 from ami_engine.loop.input_chunk import InputArrays, InputChunk, InputList
@@ -48,6 +48,7 @@ class EventRun(BatchRun):
         self._timers = Timers(timer_interval_ns(config, live=False))
         self._feed: Feed = DirectFeed(taps[0]) if len(taps) == 1 else MergedFeed(taps)
         self._chunk: InputChunk = InputArrays() if self.fast else InputList()
+        self._bad: list[tuple[int, str, bool]] = []
         self._failures = 0
         self.ended = ""
 
@@ -81,6 +82,10 @@ class EventRun(BatchRun):
                 timer = edge.timer(market_id, due_ns)
                 timer.inp.asks_after = int(market_id == known[-1])
                 self._put(timer)
+        bad, inp = admitted.event.bad, admitted.inp
+        if bad is not None:
+            is_own = bad.reason != reason_of(inp.bad, inp.bad_field)
+            self._bad.append((self._chunk.length, bad.reason, is_own))
         self._put(admitted)
 
     def _put(self, admitted: Admitted) -> None:
@@ -97,6 +102,12 @@ class EventRun(BatchRun):
             self._markets, self._table, chunk.inputs, chunk.books, chunk.trades, chunk.departures,
         ]  # fmt: skip
         chunk.clear()
+        counts, step = self.counts, core.state.step + 1
+        for place, text, is_own in self._bad:
+            counts.summary.count_bad_input(text)
+            if is_own:
+                counts.words[step + place] = text
+        self._bad = []
         while at < last:
             rows_out = (self._rows, self._fills, self._orders, batch.ROOM)
             at = int(self._call_kernel(kernels.run_inputs, [*held, at, last, *rows_out]))
@@ -110,6 +121,9 @@ class EventRun(BatchRun):
         self.counts.summary.count_source_failure(kind, redact_text(str(error)))
         if self._failures >= MAX_SOURCE_FAILURES:
             self.ended = f"source_failed:{kind}"
+
+    def _count_bad_inputs(self, batch: kernels.BatchState) -> None:
+        """Nothing: they were counted by their words."""
 
     def feed_counts(self) -> dict[str, FeedCounts]:
         """Give what went wrong with the messages, by market."""
