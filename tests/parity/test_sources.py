@@ -12,6 +12,7 @@ from ami_engine.adapters.lobster import LobsterSource
 from ami_engine.config import DataSection, ExecutionSection, RunConfig, RunSection
 from ami_engine.loop import run_batch as batch_module
 from ami_engine.loop import run_loop as live_module
+from ami_engine.loop.input_chunk import InputArrays
 from ami_engine.loop.packet_rows import rows_of_run
 from ami_engine.loop.run_batch import run_batch
 from ami_engine.loop.run_loop import run_loop
@@ -211,7 +212,7 @@ def test_a_source_that_goes_on_failing_ends_the_run(tmp_path):
 
 
 def test_a_long_run_of_many_chunks_is_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("ami_engine.loop.input_chunk.INPUTS", 512)
+    monkeypatch.setattr(InputArrays.__init__, "__defaults__", (200,))
     monkeypatch.setattr("ami_engine.loop.batch.ROWS", 4_096)
     monkeypatch.setattr("ami_engine.loop.batch.ROOM", 300)
     live = check(

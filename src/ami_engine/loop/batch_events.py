@@ -53,7 +53,7 @@ class EventRun(BatchRun):
         self.ended = ""
 
     def take_events(self) -> None:
-        """Take some events in; `ended` says why where no more come."""
+        """Take some events through the system; `ended` says why where no more come."""
         for _ in range(EVENTS):
             if self.limit is not None and self.events >= self.limit:
                 self.ended = "steps"
@@ -68,6 +68,7 @@ class EventRun(BatchRun):
                 self._count_failure(taken.error)
             else:
                 self.ended = "exhausted"
+        self._take_chunk()
         self._take_rows()
 
     def _take_event(self, event: Event) -> None:
@@ -75,7 +76,7 @@ class EventRun(BatchRun):
         edge, known = self._edge, tuple(self.engine.market_ids)
         admitted = edge.admit(event)
         if admitted.is_new:
-            self.take_chunk()  # the arrays of the markets are made anew
+            self._take_chunk()  # the arrays of the markets are made anew
             self._make_market(event.market_id)
         for due_ns in self._timers.due(admitted.inp.now_ns, any_market=bool(known)):
             for market_id in known:
@@ -91,9 +92,9 @@ class EventRun(BatchRun):
     def _put(self, admitted: Admitted) -> None:
         self._chunk.put(admitted)
         if self._chunk.is_full:
-            self.take_chunk()
+            self._take_chunk()
 
-    def take_chunk(self) -> None:
+    def _take_chunk(self) -> None:
         """Take the admitted events through the system."""
         chunk, core = self._chunk, self.engine.core
         at, last = 0, chunk.length

@@ -10,8 +10,8 @@ from ami_engine.loop.edge import Admitted
 from decision_schema.reasons import OK
 from dmc_core.layout import layout_of
 
-INPUTS = 4_096
-"""Inputs of a chunk: with their books 4 MB."""
+INPUTS = 1_024
+"""Inputs of a chunk, timers among them: with their books 1 MB."""
 _INPUT_OF = attrgetter(*Input.__slots__)
 _INPUT = struct.Struct("".join("d" if isinstance(v, float) else "q" for v in _INPUT_OF(Input())))
 _BOOK = struct.Struct("6d2q")
