@@ -92,10 +92,17 @@ def run_with_bar(
     with bar:
         task = bar.add_task("", total=None, done="")
 
+        was_noted = False
+
         def progress(at: RunProgress) -> None:
+            nonlocal was_noted
             if at.note:
                 bar.update(task, done=at.note)
+                was_noted = True
                 return
+            if was_noted:
+                bar.reset(task)  # what took so long was not the events
+                was_noted = False
             fraction = at.events / simulated if simulated else at.fraction
             seconds = bar.tasks[0].elapsed or 0.0
             speed = at.events / seconds if seconds > 0.0 else 0.0

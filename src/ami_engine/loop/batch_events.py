@@ -123,6 +123,12 @@ class EventRun(BatchRun):
         if self._failures >= MAX_SOURCE_FAILURES:
             self.ended = f"source_failed:{kind}"
 
+    def close(self) -> None:
+        """Take what was admitted before an error ended the run, then close it."""
+        if self._run is not None:  # else it is not worth to compile for
+            self._take_chunk()
+        super().close()
+
     def _count_bad_inputs(self, batch: kernels.BatchState) -> None:
         """Nothing: they were counted by their words."""
 

@@ -225,3 +225,26 @@ def test_times_that_go_back_have_a_remedy(backtest, tmp_path):
     (tmp_path / "q.csv").write_text(head + "".join(reversed(rows)))
     done = backtest("q.csv")
     assert "out_of_order: times go back: files in the wrong order, newest rows first" in done.stdout
+
+
+def test_the_bar_tells_what_takes_long_and_does_not_count_it(monkeypatch):
+    from rich import progress as shapes
+
+    from ami_engine.cli.run import run_with_bar
+    from ami_engine.config import RunConfig
+    from ami_engine.loop.run_loop import RunProgress
+    from ami_engine.summary import RunSummary
+
+    acts = []
+    monkeypatch.setattr(shapes.Progress, "update", lambda bar, task, **told: acts.append(told["done"]))
+    monkeypatch.setattr(shapes.Progress, "reset", lambda bar, task: acts.append("reset"))
+
+    def run(config, progress):
+        progress(RunProgress(0, None, RunSummary(), "compiling"))
+        progress(RunProgress(256, 0.5, RunSummary()))
+        progress(RunProgress(512, 1.0, RunSummary()))
+        return {"steps": 512}
+
+    assert run_with_bar(RunConfig(), run, shown=True) == {"steps": 512}
+    assert acts[:2] == ["compiling", "reset"]
+    assert [act.split(" events")[0] for act in acts[2:]] == ["256", "512"]
