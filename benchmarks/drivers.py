@@ -30,6 +30,7 @@ from dmc_core.dmc.decide import ACT
 from dmc_core.dmc.risk_policy import RiskPolicy
 
 SLOW_ROWS = 3_000
+SOURCE_ROWS = 30_000
 MARKET = Instrument(market_id="M", tick_size="0.01", lot_size="1")
 POLICY = RiskPolicy(
     max_per_market_usd=1e6, max_total_exposure_usd=1e6, throttle_refresh_ms=100, daily_loss_stop_usd=0,
@@ -115,6 +116,7 @@ def late() -> PaperBroker:
 
 def compare(count: int) -> list[tuple[str, float]]:
     data, few = rows(count), {name: column[:SLOW_ROWS] for name, column in rows(count).items()}
+    some = {name: column[:SOURCE_ROWS] for name, column in data.items()}
     is_quote = ~np.isnan(data["bid"])
     quotes = {name: column[is_quote] for name, column in data.items() if not name.startswith("trade")}
     return [
@@ -122,6 +124,10 @@ def compare(count: int) -> list[tuple[str, float]]:
         ("batch, compiled, quotes and trades", best(lambda: batch(data, True), count)),
         ("batch, compiled, with latency and queue model", best(lambda: batch(data, True, late), count)),
         ("batch, compiled, with a column scorer", best(lambda: batch(data, True, model=scored), count)),
+        (
+            "batch, compiled, a source of events",
+            best(lambda: batch(ColumnSource(some, "M", [MARKET]), True), SOURCE_ROWS),
+        ),
         ("batch, interpreted", best(lambda: batch(few, False), SLOW_ROWS)),
         ("event by event, compiled core, packets stored", best(lambda: events(few, True), SLOW_ROWS)),
         (

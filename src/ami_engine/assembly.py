@@ -6,16 +6,14 @@ from typing import Any
 
 import msgspec
 
-from ami_engine.adapters.recorded import expand_path
-from ami_engine.config import PaperSection, RunConfig
+from ami_engine.config import RunConfig
+from ami_engine.loop.configured_broker import made, make_broker
+from ami_engine.loop.run_batch import run_batch
 from ami_engine.loop.run_loop import Progress, run_loop
-from ami_engine.mdm.decision_engine import load_object
 from ami_engine.ports import Broker, MarketDataSource
-from ami_engine.security.redaction import redact_text
 from ami_engine.sim.microstructure_sim import MicrostructureSim
-from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.sim.synthetic_source import SyntheticSource
-from decision_schema.errors import ConfigError, MdmError
+from decision_schema.errors import ConfigError
 
 
 def run_config(config: RunConfig, progress: Progress | None = None) -> dict[str, Any]:
@@ -27,6 +25,27 @@ def run_config(config: RunConfig, progress: Progress | None = None) -> dict[str,
     sources, broker = make_sources(config), make_broker(config)
     _check_mode(config, sources, broker)
     return run_loop(sources, broker, config=config, progress=progress)
+
+
+def backtest_config(
+    config: RunConfig, progress: Progress | None = None, *, packets: bool = True
+) -> dict[str, Any]:
+    """Run what a config of recorded data describes as `run_batch` does, and return its summary.
+
+    Args:
+        config: The run.
+        progress: Called now and then with how far the run is.
+        packets: Write a packet a step; False = tables of rows instead.
+
+    Raises:
+        ConfigError: The mode and its parts do not go together, or a part cannot be loaded.
+    """
+    sources, broker = make_sources(config), make_broker(config)
+    _check_mode(config, sources, broker)
+    folder = config.trace.output_dir
+    return run_batch(
+        sources, broker=broker, config=config, output_dir=folder, packets=packets, progress=progress
+    ).summary
 
 
 FORMATS = {
@@ -75,51 +94,10 @@ def make_source(name: str, params: dict[str, Any], place: str = "source") -> Mar
         near = difflib.get_close_matches(name, FORMATS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(FORMATS)}, or module:name"
         raise ConfigError(f"config: {place} is {name!r}: {hint}")
-    source = _made(FORMATS.get(name, name), params, place)
+    source = made(FORMATS.get(name, name), params, place)
     if not isinstance(source, MarketDataSource):
         raise ConfigError(f"config: {place} gave a {type(source).__name__}: give a MarketDataSource")
     return source
-
-
-def make_broker(config: RunConfig) -> Broker:
-    """Make the broker of ``[broker]``."""
-    section = config.broker
-    if section.broker != "paper":
-        broker = _made(section.broker, section.params, "broker.broker")
-        if section.paper != PaperSection():
-            raise ConfigError(f"config: broker.paper goes with the paper broker, not with {section.broker!r}")
-        if not isinstance(broker, Broker):
-            raise ConfigError(f"config: broker.broker gave a {type(broker).__name__}: give a Broker")
-        return broker
-    if section.params:
-        raise ConfigError(
-            "config: broker.params goes with a broker of your own; the paper broker takes [broker.paper]"
-        )
-    settings = {name: getattr(section.paper, name) for name in section.paper.__struct_fields__}
-    if section.paper.latency_table is not None:
-        settings["latency_table"] = expand_path(section.paper.latency_table)
-    if ":" in section.paper.queue:
-        settings["queue"] = load_object(section.paper.queue)
-    try:
-        return PaperBroker(**settings)
-    except ConfigError as error:
-        raise ConfigError(f"config: broker.paper: {error}") from None
-
-
-def _made(text: str, params: dict[str, Any], place: str) -> object:
-    """Call the class or function that ``module:name`` names."""
-    factory = load_object(text)
-    if not callable(factory):
-        raise ConfigError(f"config: {place} {text!r} is no class or function")
-    try:
-        return factory(**params)
-    except MdmError:
-        raise
-    except TypeError as error:
-        raise ConfigError(f"config: {place} {text!r} does not take these params: {error}") from None
-    except Exception as error:  # noqa: BLE001 - user code: one line instead of a traceback
-        words = redact_text(f"{type(error).__name__}: {error}")
-        raise ConfigError(f"config: {place} {text!r} cannot be made: {words}") from None
 
 
 def _check_mode(config: RunConfig, sources: list[MarketDataSource], broker: Broker) -> None:

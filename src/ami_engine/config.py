@@ -35,7 +35,8 @@ class RunSection(_Section, frozen=True, kw_only=True):
             orders (`stale_cancel_ms`), else off.
         initial_equity: Money at the start, in account currency.
         max_clock_skew_ms: How far a venue's time may be ahead of ours.
-        fast: Run the kernels compiled (needs numba); the packets are the same.
+        fast: Run the kernels compiled (needs numba); the packets are the same. None = `mdm backtest`
+            compiles where it pays, all other runs do not.
     """
 
     mode: Literal["sim", "backtest", "paper", "live"] = "sim"
@@ -46,7 +47,7 @@ class RunSection(_Section, frozen=True, kw_only=True):
     timer_ms: int | None = None
     initial_equity: Notional = 100.0
     max_clock_skew_ms: int = 1_000
-    fast: bool = False
+    fast: bool | None = None
 
 
 class SimSection(_Section, frozen=True, kw_only=True):

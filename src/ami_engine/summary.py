@@ -54,14 +54,14 @@ class RunSummary:
         self.actions[decision.action] += 1
         self.proposed[packet.mdm.proposal.action] += 1
         if decision.action != "ACT" and decision.reasons:
-            self._count(self.hold_reasons, decision.reasons[0])
+            self.count_hold(decision.reasons[0])
         for code in packet.mismatch.flags:
             self._count(self.remarks, code)
         if packet.guards.refusals is not UNSET:
             for row in packet.guards.refusals:
                 self._count(self.refusals, row.name)
         if packet.input.bad is not None:
-            self._count(self.bad_inputs, packet.input.bad.reason)
+            self.count_bad_input(packet.input.bad.reason)
         for intent in packet.intents:
             self.submitted += intent.op != "cancel"
             self.replaced += intent.op == "replace"
@@ -74,6 +74,14 @@ class RunSummary:
         for report in reports:
             if isinstance(report, OrderUpdate) and report.status == "rejected":
                 self._count(self.rejected, report.reason or "no reason given")
+
+    def count_bad_input(self, reason: str) -> None:
+        """Count an input that could not be used, by its reason in words."""
+        self._count(self.bad_inputs, reason)
+
+    def count_hold(self, reason: str) -> None:
+        """Count a decision that did not act, by its first reason in words."""
+        self._count(self.hold_reasons, reason)
 
     def count_source_failure(self, kind: str, words: str) -> None:
         """Count a failure of a source; its first words are kept."""

@@ -64,6 +64,18 @@ def cache_folder() -> Path:
     return base / ("" if given else "mdm-engine") / f"kernels-{source_hash()[:16]}"
 
 
+def is_kept(function: Callable[..., Any]) -> bool:
+    """Tell whether compiled code of a kernel lies in the cache, or was made in this process.
+
+    >>> is_kept(lambda x: x)
+    False
+    """
+    if function in _COMPILED:
+        return True
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}-*.nbi"
+    return any(cache_folder().glob(f"*/{name}"))
+
+
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Give the compiled twin of a kernel; it is compiled at its first call, or taken from the cache.
 

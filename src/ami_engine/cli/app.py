@@ -79,6 +79,9 @@ def backtest(
     run_id: RunId = None,
     steps: Steps = None,
     seed: Seed = None,
+    packets: Annotated[
+        bool, Parameter(help="Write a packet a step; without, tables of decisions, fills and orders: faster.")
+    ] = True,
     output_dir: OutputDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -91,7 +94,7 @@ def backtest(
     loaded = with_run(
         load_config(config, override), run_id=run_id, steps=steps, seed=seed, output_dir=output_dir
     )
-    return backtest_and_print(loaded, json=json, quiet=quiet)
+    return backtest_and_print(loaded, packets=packets, json=json, quiet=quiet)
 
 
 @app.command

@@ -9,8 +9,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ami_engine.assembly import make_broker, make_sources, with_run
+from ami_engine.assembly import make_sources, with_run
 from ami_engine.config import RunConfig
+from ami_engine.loop.configured_broker import make_broker
 from ami_engine.loop.run_loop import Progress, RunProgress, run_loop
 from ami_engine.mdm.decision_engine import DecisionEngine
 from decision_schema import errors

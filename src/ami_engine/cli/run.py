@@ -1,6 +1,8 @@
 """``mdm run`` and ``mdm backtest``: run, show progress, print the summary."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,10 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from ami_engine.assembly import run_config
+from ami_engine.assembly import backtest_config, run_config
 from ami_engine.cli.cost_words import cost_rows
 from ami_engine.config import RunConfig
-from ami_engine.loop.run_loop import RunProgress
+from ami_engine.loop.run_loop import Progress, RunProgress
 from ami_engine.trace.trace_logger import TRACES
 from decision_schema.errors import ConfigError
 
@@ -27,7 +29,14 @@ def run_and_print(config: RunConfig, *, json: bool, quiet: bool) -> int:
     Returns:
         0; 1 where the run failed; 2 where recorded data broke off: what came before is in the run.
     """
-    summary = run_with_bar(config, shown=not (json or quiet) and sys.stderr.isatty())
+    return _print(run_with_bar(config, shown=_is_shown(json=json, quiet=quiet)), json=json)
+
+
+def _is_shown(*, json: bool, quiet: bool) -> bool:
+    return not (json or quiet) and sys.stderr.isatty()
+
+
+def _print(summary: dict[str, Any], *, json: bool) -> int:
     console = Console(highlight=False, soft_wrap=True)
     if json:
         console.out(msgspec.json.encode(summary).decode(), highlight=False)
@@ -36,14 +45,15 @@ def run_and_print(config: RunConfig, *, json: bool, quiet: bool) -> int:
     return exit_code(summary)
 
 
-def backtest_and_print(config: RunConfig, *, json: bool, quiet: bool) -> int:
+def backtest_and_print(config: RunConfig, *, packets: bool, json: bool, quiet: bool) -> int:
     """Run a config on recorded data; the simulator and live parts are refused."""
     if config.run.mode not in ("sim", "backtest"):
         raise ConfigError(
             f"config: run.mode is {config.run.mode!r}: mdm backtest runs 'backtest'; use mdm run"
         )
     config = msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, mode="backtest"))
-    return run_and_print(config, json=json, quiet=quiet)
+    run = partial(backtest_config, packets=packets)
+    return _print(run_with_bar(config, run, shown=_is_shown(json=json, quiet=quiet)), json=json)
 
 
 def exit_code(summary: dict[str, Any]) -> int:
@@ -59,29 +69,41 @@ def exit_code(summary: dict[str, Any]) -> int:
     return FAILED if summary["ended"].startswith(FAILED_ENDS) else OK
 
 
-def run_with_bar(config: RunConfig, *, shown: bool) -> dict[str, Any]:
+def run_with_bar(
+    config: RunConfig, run: Callable[[RunConfig, Progress], dict[str, Any]] = run_config, *, shown: bool
+) -> dict[str, Any]:
     """Run a config; where `shown`, with a bar of events, speed and time left."""
     if not shown:
-        return run_config(config)
+        return run(config, _say_nothing)
     simulated = None
     if config.data.source == "sim" and not config.data.sources:
         simulated = config.data.sim.num_events
         simulated = simulated if config.run.steps is None else min(config.run.steps, simulated)
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich import progress as shapes
 
-    bar = Progress(
-        TextColumn("{task.fields[done]}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+    bar = shapes.Progress(
+        shapes.TextColumn("{task.fields[done]}"),
+        shapes.BarColumn(),
+        shapes.TaskProgressColumn(),
+        shapes.TextColumn("left"),
+        shapes.TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
     with bar:
         task = bar.add_task("", total=None, done="")
 
+        was_noted = False
+
         def progress(at: RunProgress) -> None:
+            nonlocal was_noted
+            if at.note:
+                bar.update(task, done=at.note)
+                was_noted = True
+                return
+            if was_noted:
+                bar.reset(task)  # what took so long was not the events
+                was_noted = False
             fraction = at.events / simulated if simulated else at.fraction
             seconds = bar.tasks[0].elapsed or 0.0
             speed = at.events / seconds if seconds > 0.0 else 0.0
@@ -92,7 +114,11 @@ def run_with_bar(config: RunConfig, *, shown: bool) -> dict[str, Any]:
             else:
                 bar.update(task, total=1.0, completed=min(1.0, fraction), done=done)
 
-        return run_config(config, progress)
+        return run(config, progress)
+
+
+def _say_nothing(_: RunProgress) -> None:
+    """Take the progress of a run that is to be quiet."""
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
@@ -152,7 +178,8 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
             row("hint", hint)
     if summary["stopped"]:
         row("stopped", f"at step {summary['stopped']['step']}: {summary['stopped']['reason']}")
-    row("trace", str(Path(summary["run_dir"]) / TRACES))
+    trace = Path(summary["run_dir"]) / TRACES
+    row("trace" if trace.exists() else "tables", str(trace if trace.exists() else trace.parent))
     for line in summary["explanation"]:
         console.print(printable(line), markup=False)
 

@@ -8,6 +8,7 @@ that answers to orders) goes through run_loop.py instead, and gives the same.
 from collections.abc import Callable
 from typing import Any
 
+from ami_engine import clock
 from ami_engine.execution.order_ids import client_order_id
 from ami_engine.kernels import batch as kernels
 from ami_engine.kernels.admission import NEW, MarketFeed
@@ -80,6 +81,7 @@ class BatchRun:
         self._scoring = None if scorer is None else (Watch(engine, scorer.places), scorer)
         self._scores = self._no_scores()
         self._run: Callable[..., Any] | None = None
+        self.compile_ns = 0
 
     def _laid_out(self, records: list[Any]) -> Any:
         return laid_out(records, fast=self.fast)
@@ -143,17 +145,19 @@ class BatchRun:
             self.engine.config.run.seed, self.wall_ns, rows, self._scores, at, last,
             self._decisions, self._fills, self._orders, ROOM, self._trades, self._departures,
         ]  # fmt: skip
-        if self._run is None:
-            if self.fast:
-                self._run, arguments[_MODEL_AT] = entry(
-                    kernels.run_columns, arguments, _MODEL_AT, self._model_layouts()
-                )
-            else:
-                self._run = kernels.run_columns
-            self._pointer = arguments[_MODEL_AT]
-        arguments[_MODEL_AT] = self._pointer
-        reached, why = self._run(*arguments)
+        reached, why = self._call_kernel(kernels.run_columns, arguments)
         return int(reached), int(why)
+
+    def _call_kernel(self, kernel: Callable[..., Any], arguments: list[Any]) -> Any:
+        """Call the kernel of this run, compiled with the first arguments; the model stands among them."""
+        if self._run is None:
+            self._run, self._pointer = kernel, arguments[_MODEL_AT]
+            if self.fast:
+                begun_ns = clock.elapsed_ns()
+                self._run, self._pointer = entry(kernel, arguments, _MODEL_AT, self._model_layouts())
+                self.compile_ns += clock.elapsed_ns() - begun_ns
+        arguments[_MODEL_AT] = self._pointer
+        return self._run(*arguments)
 
     def _model(self) -> Any:
         model = self.engine.model.kernel_model
@@ -170,14 +174,18 @@ class BatchRun:
 
     def _add_market(self, code: int) -> None:
         """Make the market of a feed whose first row that can be read has come."""
-        engine, market_id = self.engine, self.feed_ids[code]
-        number = len(engine.market_ids)
+        number = len(self.engine.market_ids)
         feed = RecordView(self._feeds[code]) if self.fast else self._feeds[code]
         if number >= MAX_MARKETS:
             feed.cell = -1
             return
-        engine.add_market(market_id)
         feed.cell = number
+        self._make_market(self.feed_ids[code])
+
+    def _make_market(self, market_id: str) -> None:
+        """Make the next market, for the engine and at the paper venue."""
+        engine, number = self.engine, len(self.engine.market_ids)
+        engine.add_market(market_id)
         made = self.broker.market_for(engine.instrument(market_id), number)
         self._markets = placed(self._markets, number, made)
 
@@ -186,6 +194,7 @@ class BatchRun:
     def _take_rows(self) -> None:
         batch = self._seen(self._batches)
         n_rows, n_fills, n_orders = batch.n_rows, batch.n_fills, batch.n_orders
+        batch.n_rows = batch.n_fills = batch.n_orders = 0  # also where they cannot be stored
         fills, orders = self._fills[:n_fills], self._orders[:n_orders]
         if not self.fast:
             fills, orders = (array_of(part) if part else None for part in (fills, orders))
@@ -197,7 +206,6 @@ class BatchRun:
             self.sink.append("fills", columns_of(fills))
         if n_orders:
             self.sink.append("orders", columns_of(orders))
-        batch.n_rows = batch.n_fills = batch.n_orders = 0
 
     def _written_columns(self, count: int) -> Any:
         """Give the decisions written since the last call: a row of 8-byte cells for each field."""
@@ -211,6 +219,7 @@ class BatchRun:
 
     def close(self) -> None:
         """Cancel what still rests and take the confirmations, within a bound, as the live loop does."""
+        self._take_rows()  # those of a run that an error ended
         core = self.engine.core
         now_ns = core.state.now_ns
         views = self._views()
@@ -232,6 +241,10 @@ class BatchRun:
         if batches[0].unusable:
             self.engine.model.unusable()  # it is told once a kind
         self.counts.finish(batches[0], core.state)
+        self._count_bad_inputs(batches[0])
+
+    def _count_bad_inputs(self, batch: kernels.BatchState) -> None:
+        self.counts.finish_bad_inputs(batch)
 
     def _name_open_orders(self) -> None:
         """Give the orders whose end is not confirmed their names, for the summary."""

@@ -54,10 +54,14 @@ def text_of_reason(because: int, model_reasons: tuple[str, ...] = ()) -> str:
 
 
 class BatchCounts:
-    """Folds rows into a `RunSummary`: `count` with each chunk, `finish` at the end."""
+    """Folds rows into a `RunSummary`: `count` with each chunk, `finish` at the end.
+
+    Of inputs that have reasons of their own (a source calls a row defective) `words` has them, by step.
+    """
 
     def __init__(self, model_reasons: tuple[str, ...]) -> None:
         self.summary = RunSummary()
+        self.words: dict[int, str] = {}
         self._model_reasons = model_reasons
         self._bad: dict[int, tuple[int, int]] = {}
 
@@ -73,8 +77,10 @@ class BatchCounts:
             for action, count in zip(ACTIONS, np.bincount(rows[name], minlength=len(ACTIONS)), strict=True):
                 if count:
                     counter[str(action)] += int(count)
-        held = rows["because"][(rows["action"] != ACT) & (rows["because"] != NO_REASON)]
-        for because, _, count in _in_order(held):
+        is_held = (rows["action"] != ACT) & (rows["because"] != NO_REASON)
+        if self.words:
+            self._count_worded(rows, is_held)
+        for because, _, count in _in_order(rows["because"][is_held]):
             summary.hold_reasons[text_of_reason(because, self._model_reasons)] += count
         for kept, _, count in _in_order(rows["kept"][rows["kept"] != 0]):
             summary.remarks[NAMES[kept]] += count
@@ -90,17 +96,23 @@ class BatchCounts:
             summary.replaced += int((op == REPLACE).sum())
             summary.canceled += int((op != SUBMIT).sum())
 
+    def _count_worded(self, rows: Any, is_held: Any) -> None:
+        """Count the rows that hold for a reason in words, and take them out of those that `is_held`."""
+        import numpy as np
+
+        worded = is_held & np.isin(rows["step"], list(self.words)) & (rows["bad"] != 0)
+        because = rows["because"]
+        worded &= (because == rows["bad"]) | ((because >= BAD_FIELD) & (because < MODEL_REASON))
+        for step in rows["step"][worded].tolist():
+            self.summary.count_hold(self.words[step])
+        is_held &= ~worded
+        done = int(rows["step"][-1])
+        self.words = {step: text for step, text in self.words.items() if step > done}
+
     def finish(self, batch: BatchState, state: EngineState) -> None:
         """Take what the loop has counted itself."""
         summary = self.summary
         summary.set_fills(state.fills_bought, state.fills_sold)
-        bad = [(first, NAMES[code], count) for code, (first, count) in self._bad.items()]
-        for i, field in enumerate(FIELDS):
-            if batch.bad_fields[i]:
-                text = f"{NAMES[reasons.INVALID_INPUT]}:{field}"
-                bad.append((batch.first_bad_field[i], text, batch.bad_fields[i]))
-        for _, text, count in sorted(bad):
-            summary.bad_inputs[text] += count
         refused = [(batch.first_refusal[i], guard.name, batch.refusals[i]) for i, guard in enumerate(GUARDS)]
         for _, name, count in sorted(refused):
             if count:
@@ -112,6 +124,16 @@ class BatchCounts:
         for _, text, count in sorted(rejected):
             if count:
                 summary.rejected[text] += count
+
+    def finish_bad_inputs(self, batch: BatchState) -> None:
+        """Take what the rows say of inputs that could not be used, where no text says it better."""
+        bad = [(first, NAMES[code], count) for code, (first, count) in self._bad.items()]
+        for i, field in enumerate(FIELDS):
+            if batch.bad_fields[i]:
+                text = f"{NAMES[reasons.INVALID_INPUT]}:{field}"
+                bad.append((batch.first_bad_field[i], text, batch.bad_fields[i]))
+        for _, text, count in sorted(bad):
+            self.summary.bad_inputs[text] += count
 
 
 def _in_order(values: Any) -> list[tuple[int, int, int]]:

@@ -1,9 +1,10 @@
 """What a run says of itself: the facts it began with, and the state it ended in."""
 
 import hashlib
+import math
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -283,6 +284,16 @@ def quality_of_source(source: MarketDataSource) -> object:
         return storable(dict(source.quality()))
     except Exception as error:  # noqa: BLE001 - user code: its failure ends no run
         return {"source": type(source).__name__, "error": type(error).__name__}
+
+
+def fraction_done(sources: Sequence[MarketDataSource], events: int, steps: int | None) -> float | None:
+    """Give the part of the steps or of the data that is done; the larger one ends the run first."""
+    try:
+        parts = [source.progress() for source in sources]
+        read = None if None in parts or not parts else math.fsum(part or 0.0 for part in parts) / len(parts)
+    except Exception:  # noqa: BLE001 - user code: a source that cannot tell ends no run
+        read = None
+    return max(events / steps, read or 0.0) if steps else read
 
 
 def fill_model_of(broker: Broker) -> object:

@@ -161,12 +161,16 @@ class FastCore:
             if count:
                 struct.pack_into(f"{count}d", self._bytes, place + offset, *numbers[:count])
 
-    def ask(self, model: Callable[..., None], at: int) -> int:
-        """Ask a model that is a kernel; OK, or the reason for which its answer is no proposal."""
+    def prepare(self, model: Callable[..., None]) -> Callable[..., int]:
+        """Compile what asks a model that is a kernel, before a run has to wait for it."""
         if self._ask is None:
             arguments = (self._xs, self._cells, self._decisions, 0)
             self._ask = bound(fused.ask_at, arguments, ("ask_model", model))
-        code: int = self._ask(self._xs, self._cells, self._decisions, at)
+        return self._ask
+
+    def ask(self, model: Callable[..., None], at: int) -> int:
+        """Ask a model that is a kernel; OK, or the reason for which its answer is no proposal."""
+        code: int = self.prepare(model)(self._xs, self._cells, self._decisions, at)
         return code
 
     def answer(self) -> Proposed:

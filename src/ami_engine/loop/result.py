@@ -30,6 +30,7 @@ class BatchResult:
         run_dir: Folder of its files; None = there are none.
         name_order: Gives the client order id for the step and leg that sent an order; None = frames
             have no ids, only ``order_step`` and ``order_leg``.
+        make_rows: Writes the files of rows, where they are not there yet; None = they are.
 
     Raises:
         ConfigError: Neither rows nor a folder is given.
@@ -52,6 +53,7 @@ class BatchResult:
         rows: RowMemory | None = None,
         run_dir: str | Path | None = None,
         name_order: Callable[[int, int], str] | None = None,
+        make_rows: Callable[[], None] | None = None,
     ) -> None:
         if rows is None and run_dir is None:
             raise ConfigError("a result has neither rows nor run_dir: give one of them")
@@ -59,6 +61,7 @@ class BatchResult:
         self.run_dir = None if run_dir is None else Path(run_dir)
         self._rows = rows
         self._name_order = name_order
+        self._make_rows = make_rows
         self._frames: dict[str, Any] = {}
 
     @property
@@ -178,6 +181,9 @@ class BatchResult:
         return shown if self.run_dir is None else {**shown, "run_dir": str(self.run_dir)}
 
     def _parts(self, table: Table) -> list[Path]:
+        if self._make_rows is not None:
+            self._make_rows()
+            self._make_rows = None
         files = sorted((self.run_dir or Path()).joinpath(table).glob(PARTS))
         if not files:
             raise TraceError(f"{self.run_dir} has no {table}: give the folder of a finished batch run")

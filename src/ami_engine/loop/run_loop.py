@@ -5,9 +5,8 @@ packet, send its messages. What the broker answers is an input of the next packe
 """
 
 import logging
-import math
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -25,17 +24,20 @@ from ami_engine.loop.engine import Engine, run_key
 from ami_engine.loop.facts import (
     end_state,
     fill_model_of,
+    fraction_done,
     manifest_of,
     open_orders,
     peak_memory_mb,
     quality_of_source,
     strays,
 )
+from ami_engine.loop.fast_core import FastCore
 from ami_engine.loop.feed import END, NOTHING, DirectFeed, Failure, Feed, MergedFeed, PumpedFeed, Taken, Tap
 from ami_engine.loop.record import state_record
 from ami_engine.loop.reports import apply_reports
 from ami_engine.loop.signals import handled_signals
 from ami_engine.loop.step import step
+from ami_engine.loop.timers import Timers
 from ami_engine.mdm.decision_engine import DecisionEngine
 from ami_engine.ports import Broker, Capabilities, MarketDataSource, RunContext
 from ami_engine.security.redaction import redact_text
@@ -43,6 +45,7 @@ from ami_engine.summary import RunSummary
 from ami_engine.trace.trace_logger import TraceLogger
 from decision_schema.errors import ConfigError
 from decision_schema.events import Event, Report
+from decision_schema.instruments import Instrument
 from decision_schema.units import NS_PER_MS, NS_PER_SECOND, UnixNs
 from dmc_core.dmc.policy_hook import PolicyHook, load_policy_hook
 from dmc_core.dmc.risk_policy import RiskPolicy
@@ -51,8 +54,6 @@ _log = logging.getLogger(__name__)
 
 MAX_SOURCE_FAILURES = 5
 """Failures of a source in a row after which the run ends."""
-MAX_TIMERS_IN_GAP = 4_096
-"""Timer steps of each market in one gap between events: a wrong stamp must not hang the run."""
 QUERY_INTERVAL_NS = 1 * NS_PER_SECOND
 CLOSING_ROUNDS = 20
 """Times that open orders are cancelled and asked for at the end of a run."""
@@ -70,11 +71,13 @@ class RunProgress(NamedTuple):
         events: Events done.
         fraction: Part of the data read, from 0 to 1; None = not known.
         summary: Counts so far.
+        note: What is going on where no event is taken for long; empty = nothing special.
     """
 
     events: int
     fraction: float | None
     summary: RunSummary
+    note: str = ""
 
 
 Progress = Callable[[RunProgress], None]
@@ -149,6 +152,16 @@ def _is_fast(config: RunConfig, fast: bool | None) -> bool:
     return bool(config.run.fast if fast is None else fast)
 
 
+def taps_of(sources: Sequence[MarketDataSource], instruments: Mapping[str, Instrument]) -> list[Tap]:
+    """Name the market of the events of each source that name none: its only one, else the run's only one."""
+    only = next(iter(instruments)) if len(instruments) == 1 else "default"
+    own = [list(source.instruments()) for source in sources]
+    return [
+        Tap(source, found[0].market_id if len(found) == 1 else only)
+        for source, found in zip(sources, own, strict=True)
+    ]
+
+
 class LiveRun:
     """One run: what lives between its first and its last step."""
 
@@ -169,19 +182,16 @@ class LiveRun:
         self.clock: clock.EventClock | clock.WallClock = (
             clock.WallClock() if live else clock.EventClock(feed_delay_of(config))
         )
-        own = [list(source.instruments()) for source in sources]
-        instruments = {i.market_id: i for i in (*(i for found in own for i in found), *config.instruments)}
-        only = next(iter(instruments)) if len(instruments) == 1 else "default"
-        self.taps = [
-            Tap(source, found[0].market_id if len(found) == 1 else only)
-            for source, found in zip(sources, own, strict=True)
-        ]
+        own = (i for source in sources for i in source.instruments())
+        instruments = {i.market_id: i for i in (*own, *config.instruments)}
+        self.taps = taps_of(sources, instruments)
         capabilities = broker.capabilities()
         if not isinstance(capabilities, Capabilities):
             raise ConfigError(
                 f"broker.capabilities() gave a {type(capabilities).__name__}: give Capabilities"
             )
         self.live_broker = capabilities.live and not config.run.dry_run
+        begun_ns = clock.elapsed_ns()
         self.engine = Engine(
             run_id=self.run_id,
             run_key=run_key(self.run_id, config, live=self.live_broker),
@@ -193,11 +203,14 @@ class LiveRun:
             policy_hook=policy_hook,
             fast=fast,
         )
+        core = self.engine.core
+        if isinstance(core, FastCore) and model.kernel_model is not None:
+            core.prepare(model.kernel_model.asked)
+        self.compile_ns = clock.elapsed_ns() - begun_ns if fast else 0
         self.edge = Edge(self.clock, config.run.max_clock_skew_ms * NS_PER_MS, self.engine.instrument)
         self.gateway = Gateway(broker, dry_run=config.run.dry_run)
         self.summary = RunSummary(dry_run=config.run.dry_run)
-        self.timer_ns = timer_interval_ns(config, live=live)
-        self.next_timer_ns: UnixNs = 0
+        self.timers = Timers(timer_interval_ns(config, live=live))
         self.next_query_ns: UnixNs = 0
         self.is_asked = capabilities.query and not config.run.dry_run
         self.ended = ""
@@ -274,24 +287,14 @@ class LiveRun:
             self._event(taken)
             if self.progress is not None and self.events % FLUSH_EVERY == 0:
                 self.summary.set_fills(*self.engine.core.fills())
-                self.progress(RunProgress(self.events, self._fraction(), self.summary))
+                fraction = fraction_done(self.sources, self.events, self.config.run.steps)
+                self.progress(RunProgress(self.events, fraction, self.summary))
         elif isinstance(taken, Failure):
             self._source_failed(taken.error)
         elif taken is END:
             self.ended = "exhausted"
         elif taken is NOTHING:
             self._timers(self.clock.stamp(Event()), len(self.engine.market_ids))
-
-    def _fraction(self) -> float | None:
-        """Give the part of the steps or of the data that is done; the larger one ends the run first."""
-        try:
-            parts = [source.progress() for source in self.sources]
-            read = None if None in parts else math.fsum(part or 0.0 for part in parts) / len(parts)
-        except Exception:  # noqa: BLE001 - user code: a source that cannot tell ends no run
-            read = None
-        if not self.config.run.steps:
-            return read
-        return max(self.events / self.config.run.steps, read or 0.0)
 
     def _source_failed(self, error: Exception) -> None:
         self.source_failures += 1
@@ -311,7 +314,7 @@ class LiveRun:
         if admitted.is_new:
             self.engine.add_market(event.market_id)
         now_ns = admitted.inp.now_ns
-        if self.timer_ns:
+        if self.timers.interval_ns:
             self._timers(now_ns, n_known)
         if admitted.inp.is_read == 1:
             self.gateway.on_event(admitted.event, now_ns)
@@ -320,22 +323,8 @@ class LiveRun:
             self._query(now_ns)
 
     def _timers(self, now_ns: UnixNs, n_markets: int) -> None:
-        """Step once for each of the first markets at each multiple of the interval up to now.
-
-        Of a gap with more multiples than MAX_TIMERS_IN_GAP only the first ones and the last come.
-        """
-        if self.timer_ns == 0 or now_ns == 0:
-            return
-        if not n_markets or self.next_timer_ns == 0:
-            self.next_timer_ns = now_ns - now_ns % self.timer_ns + self.timer_ns
-            return
-        left = MAX_TIMERS_IN_GAP
-        while self.next_timer_ns <= now_ns:
-            left -= 1
-            if left == 0:
-                self.next_timer_ns = now_ns - now_ns % self.timer_ns
-            due = self.next_timer_ns
-            self.next_timer_ns += self.timer_ns
+        """Step once for each of the first markets at each instant that is due up to now."""
+        for due in self.timers.due(now_ns, any_market=n_markets > 0):
             for market_id in self.engine.market_ids[:n_markets]:
                 self._step(self.edge.timer(market_id, due), clock.elapsed_ns())
             if self.is_asked and due >= self.next_query_ns:
@@ -427,6 +416,7 @@ class LiveRun:
             "timing": {
                 "seconds": seconds,
                 "events_per_second": self.events / seconds if seconds > 0.0 else 0.0,
+                "compile_seconds": self.compile_ns / NS_PER_SECOND,
                 "peak_memory_mb": peak_memory_mb(),
             },
             "explanation": [*self.summary.explain(end["stopped"]), *strays(self.engine)],

@@ -1,12 +1,13 @@
-"""TraceLogger: packets into a run folder, redacted, chained, flushed by rule."""
+"""RunFolder, TraceLogger: what a run leaves on disk, redacted, chained, flushed by rule."""
 
 import hashlib
 import re
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -42,8 +43,8 @@ def pretty_json(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(tag_floats(value)), indent=2) + b"\n"
 
 
-class TraceLogger:
-    """The folder ``output_dir/run_id``: traces.jsonl, audit.jsonl, manifest.json, summary.json.
+class RunFolder:
+    """The folder ``output_dir/run_id`` and what every run leaves in it: audit, manifest, summary.
 
     An existing run is continued after its tail is verified.
 
@@ -58,6 +59,76 @@ class TraceLogger:
         RunExists: The run is there and must be new.
         TamperedTrace: The manifest was changed, or a last record does not follow from the one before.
         TraceError: The folder cannot be written, or its manifest is missing.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        output_dir: str | Path,
+        *,
+        manifest: Mapping[str, Any] | None = None,
+        must_be_new: bool = False,
+    ) -> None:
+        check_run_id(run_id)
+        self.run_id = run_id
+        self.run_dir = Path(output_dir) / run_id
+        facts = tag_floats(redact_secrets(dict(manifest or {})))
+        try:
+            self._continues = (self.run_dir / MANIFEST).exists() or (self.run_dir / TRACES).exists()
+            if self._continues and must_be_new:
+                raise RunExists(f"run folder {self.run_dir} exists: give another run_id or output_dir")
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            if not self._continues:
+                self._write_whole(MANIFEST, _new_manifest(run_id, facts))
+            self.first_head = first_head(read_manifest(self.run_dir))
+        except OSError as error:
+            raise TraceError(f"run folder {self.run_dir} cannot be written: {error.strerror}") from None
+        self._audit = ChainedFile(self.run_dir / AUDIT, self.first_head)
+        self._close_at_end = weakref.finalize(self, _close, [self._audit])
+        self._encoder = msgspec.json.Encoder()
+
+    def audit(self, record: Mapping[str, Any]) -> None:
+        """Store an act or event of the run: start, stop, what an operator did; kept when it returns."""
+        self._audit.append(self._encode(record))
+        self._audit.flush()
+
+    def _encode(self, record: Mapping[str, Any]) -> bytes:
+        """Redact a record and encode it as one JSON object that leaves the key ``h`` to the chain."""
+        if not record:
+            raise TraceError("an empty record cannot be stored: give at least one field")
+        plain = tag_floats(redact_secrets(record))
+        if not isinstance(plain, dict):  # it could not even be read, and is hidden whole
+            plain = {"hidden": plain}
+        if "h" in plain:
+            free = "h#2"
+            while free in plain:
+                free += "#2"
+            plain = {free if key == "h" else key: item for key, item in plain.items()}
+        try:
+            return self._encoder.encode(plain)
+        except (ValueError, RecursionError) as error:
+            raise TraceError(f"a record cannot be stored as JSON: {error}") from None
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json whole: a reader sees the old one or the new one."""
+        write_summary(self.run_dir, summary)
+
+    def close(self) -> None:
+        """Flush and close the logs; a folder that is let go closes itself."""
+        self._close_at_end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_whole(self, name: str, body: bytes) -> None:
+        _write_whole(self.run_dir / name, body)
+
+
+class TraceLogger(RunFolder):
+    """A run folder with packets, in traces.jsonl; made as a `RunFolder` is.
 
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -77,32 +148,18 @@ class TraceLogger:
         manifest: Mapping[str, Any] | None = None,
         must_be_new: bool = False,
     ) -> None:
-        check_run_id(run_id)
-        self.run_id = run_id
-        self.run_dir = Path(output_dir) / run_id
-        facts = tag_floats(redact_secrets(dict(manifest or {})))
+        super().__init__(run_id, output_dir, manifest=manifest, must_be_new=must_be_new)
         try:
-            existing = (self.run_dir / MANIFEST).exists() or (self.run_dir / TRACES).exists()
-            if existing and must_be_new:
-                raise RunExists(f"run folder {self.run_dir} exists: give another run_id or output_dir")
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            if not existing:
-                self._write_whole(MANIFEST, _new_manifest(run_id, facts))
-            self.first_head = first_head(read_manifest(self.run_dir))
-        except OSError as error:
-            raise TraceError(f"run folder {self.run_dir} cannot be written: {error.strerror}") from None
-        self._traces = ChainedFile(self.run_dir / TRACES, self.first_head)
-        try:
-            self._audit = ChainedFile(self.run_dir / AUDIT, self.first_head)
+            self._traces = ChainedFile(self.run_dir / TRACES, self.first_head)
         except TraceError:
-            self._traces.close()
+            self.close()
             raise
-        self._close_at_end = weakref.finalize(self, _close_both, self._traces, self._audit)
-        self._encoder = msgspec.json.Encoder()
+        self._close_at_end.detach()
+        self._close_at_end = weakref.finalize(self, _close, [self._traces, self._audit])
         for file in (self._traces, self._audit):
             if file.torn_bytes:
                 self.audit({"kind": "torn_line_cut", "file": file.path.name, "bytes": file.torn_bytes})
-        if existing:
+        if self._continues:
             self.audit(
                 {"kind": "continue", "at": clock.wall_text(), "packets": self.packets, "head": self.head}
             )
@@ -130,28 +187,6 @@ class TraceLogger:
             body = self._encode({name: getattr(packet, name) for name in packet.__struct_fields__})
         self._traces.append(body)
 
-    def audit(self, record: Mapping[str, Any]) -> None:
-        """Store an act or event of the run: start, stop, what an operator did; kept when it returns."""
-        self._audit.append(self._encode(record))
-        self._audit.flush()
-
-    def _encode(self, record: Mapping[str, Any]) -> bytes:
-        """Redact a record and encode it as one JSON object that leaves the key ``h`` to the chain."""
-        if not record:
-            raise TraceError("an empty record cannot be stored: give at least one field")
-        plain = tag_floats(redact_secrets(record))
-        if not isinstance(plain, dict):  # it could not even be read, and is hidden whole
-            plain = {"hidden": plain}
-        if "h" in plain:
-            free = "h#2"
-            while free in plain:
-                free += "#2"
-            plain = {free if key == "h" else key: item for key, item in plain.items()}
-        try:
-            return self._encoder.encode(plain)
-        except (ValueError, RecursionError) as error:
-            raise TraceError(f"a record cannot be stored as JSON: {error}") from None
-
     @property
     def packets(self) -> int:
         """Packets stored so far."""
@@ -169,23 +204,6 @@ class TraceLogger:
     def sync(self) -> None:
         """Bring all packets to the disk."""
         self._traces.sync()
-
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json whole: a reader sees the old one or the new one."""
-        write_summary(self.run_dir, summary)
-
-    def close(self) -> None:
-        """Flush and close both logs; a logger that is let go closes itself."""
-        self._close_at_end()
-
-    def __enter__(self) -> "TraceLogger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _write_whole(self, name: str, body: bytes) -> None:
-        _write_whole(self.run_dir / name, body)
 
 
 def write_summary(run_dir: Path, summary: Mapping[str, Any]) -> None:
@@ -206,11 +224,10 @@ def _write_whole(file: Path, body: bytes) -> None:
         raise TraceError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _close_both(traces: ChainedFile, audit: ChainedFile) -> None:
-    try:
-        traces.close()
-    finally:
-        audit.close()
+def _close(files: list[ChainedFile]) -> None:
+    with ExitStack() as stack:
+        for file in reversed(files):
+            stack.callback(file.close)
 
 
 _DIGEST = re.compile(rb'"manifest_sha256": "[0-9a-f]{64}"')

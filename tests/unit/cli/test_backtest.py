@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 T = 1_723_161_256_000
@@ -33,9 +35,9 @@ def backtest(tmp_path):
     def call(file, *words, more="", config=CONFIG, env=None):
         (tmp_path / "run.toml").write_text(config.format(file=file, more=more))
         return subprocess.run(
-            [sys.executable, "-c", "from ami_engine.cli import main; main()", "backtest", "-c", "run.toml", "--run-id", "r", *words],
+            [sys.executable, "-c", "from ami_engine.cli import main; main()", "backtest", "-c", "run.toml", *([] if "--run-id" in words else ["--run-id", "r"]), *words],
             cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-            env={"PATH": "", "HOME": str(tmp_path), **(env or {})},
+            env={"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **(env or {})},
         )  # fmt: skip
 
     return call
@@ -59,6 +61,53 @@ def test_a_file_runs_and_the_summary_says_what_the_data_were_like(backtest, tmp_
         assert words in done.stdout
     manifest = json.loads(Path(tmp_path, "traces", "r", "manifest.json").read_text())
     assert manifest["config"]["run"]["mode"] == "backtest"
+
+
+def test_the_packets_are_those_of_the_live_loop_and_no_tables_are_written(backtest, tmp_path):
+    from ami_engine.assembly import run_config, with_run
+    from ami_engine.config import load_config
+
+    (tmp_path / "q.csv").write_text(QUOTES)
+    assert backtest("q.csv").returncode == 0
+    config = load_config(tmp_path / "run.toml", ("run.mode=backtest",))
+    params = {**config.data.params, "files": str(tmp_path / "q.csv")}
+    config = with_run(config, run_id="r", output_dir=tmp_path / "live")
+    config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, params=params))
+    run_config(config)
+    bodies = [
+        [line.rpartition(b',"h":')[0] for line in Path(folder, "r", "traces.jsonl").read_bytes().splitlines()]
+        for folder in (tmp_path / "traces", tmp_path / "live")
+    ]
+    intents = [[msgspec.json.decode(line + b"}") for line in body] for body in bodies]
+    for packet in (packet for found in intents for packet in found):
+        packet["intents"] = len(packet["intents"])  # the ids hang on the path of the file
+        packet["external"] = packet["state_after"]["open_orders"] = None
+    assert intents[0] == intents[1]
+    assert sorted(path.name for path in Path(tmp_path, "traces", "r").iterdir()) == [
+        "audit.jsonl", "manifest.json", "summary.json", "traces.jsonl",
+    ]  # fmt: skip
+    assert summary_of(tmp_path)["driver"] == "per event"
+    assert summary_of(tmp_path)["timing"]["compile_seconds"] == 0.0  # a short run is not compiled
+
+
+def test_without_packets_it_leaves_tables(backtest, tmp_path):
+    pytest.importorskip("polars")
+    (tmp_path / "q.csv").write_text(QUOTES)
+    done = backtest("q.csv", "--no-packets")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "tables      traces/r\n" in done.stdout
+    folder = Path(tmp_path, "traces", "r")
+    assert {path.name for path in folder.iterdir()} == {
+        "audit.jsonl", "manifest.json", "summary.json", "decisions", "fills", "orders",
+    }  # fmt: skip
+    assert summary_of(tmp_path)["driver"] == "interpreted"
+    assert summary_of(tmp_path)["steps"] == 600
+    whole = summary_of(tmp_path)
+    (tmp_path / "q2.csv").write_text(QUOTES)
+    assert backtest("q2.csv", "--run-id", "p").returncode == 0
+    packets = json.loads(Path(tmp_path, "traces", "p", "summary.json").read_text())
+    for name in ("final_equity", "action_counts", "hold_reasons", "fills", "orders_submitted", "costs", "data"):
+        assert whole[name] == packets[name]
 
 
 def test_the_folder_of_the_data_comes_from_the_environment_and_stands_in_no_record(backtest, tmp_path):
@@ -176,3 +225,26 @@ def test_times_that_go_back_have_a_remedy(backtest, tmp_path):
     (tmp_path / "q.csv").write_text(head + "".join(reversed(rows)))
     done = backtest("q.csv")
     assert "out_of_order: times go back: files in the wrong order, newest rows first" in done.stdout
+
+
+def test_the_bar_tells_what_takes_long_and_does_not_count_it(monkeypatch):
+    from rich import progress as shapes
+
+    from ami_engine.cli.run import run_with_bar
+    from ami_engine.config import RunConfig
+    from ami_engine.loop.run_loop import RunProgress
+    from ami_engine.summary import RunSummary
+
+    acts = []
+    monkeypatch.setattr(shapes.Progress, "update", lambda bar, task, **told: acts.append(told["done"]))
+    monkeypatch.setattr(shapes.Progress, "reset", lambda bar, task: acts.append("reset"))
+
+    def run(config, progress):
+        progress(RunProgress(0, None, RunSummary(), "compiling"))
+        progress(RunProgress(256, 0.5, RunSummary()))
+        progress(RunProgress(512, 1.0, RunSummary()))
+        return {"steps": 512}
+
+    assert run_with_bar(RunConfig(), run, shown=True) == {"steps": 512}
+    assert acts[:2] == ["compiling", "reset"]
+    assert [act.split(" events")[0] for act in acts[2:]] == ["256", "512"]
