@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from ami_engine.adapters.binance import BinanceSource
 from ami_engine.adapters.csv_source import CsvSource
 from ami_engine.config import DataSection, ExecutionSection, MarketSection, RunConfig, RunSection
+from ami_engine.kernels.rows import DECISIONS
 from ami_engine.loop import run_batch as batch_module
 from ami_engine.loop import run_loop as live_module
 from ami_engine.loop.column_source import ColumnSource
@@ -412,12 +413,11 @@ def test_pieces_of_any_size_give_the_same_rows(fast):
 def test_little_room_for_rows_gives_the_same_rows(fast, monkeypatch):
     data = random_table(5, 150)
     setup = Setup(model=moody, policy=WIDE, broker=BROKERS[0], config=RunConfig(
-        run=RunSection(timer_ms=500), instruments=INSTRUMENTS
+        run=RunSection(timer_ms=200), instruments=INSTRUMENTS
     ))  # fmt: skip
     whole = by_batch(data, setup, fast=fast)
-    assert len(whole[0]["decisions"]["step"]) > 4_000
-    monkeypatch.setattr("ami_engine.loop.batch.ROWS", 4_096)
-    monkeypatch.setattr("ami_engine.loop.batch.ROOM", 300)
+    assert len(whole[0]["decisions"]["step"]) > DECISIONS
+    monkeypatch.setattr("ami_engine.loop.batch.ROOM", DECISIONS - 40 if fast else 300)
     parts = by_batch(data, setup, fast=fast)
     check_rows(whole[0], parts[0])
     assert differences(whole[1:], parts[1:]) == []

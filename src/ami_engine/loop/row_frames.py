@@ -71,7 +71,7 @@ def columns_of(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     import numpy as np
 
     flat = np.ascontiguousarray(rows).view(np.int64).reshape(len(rows), rows.dtype.itemsize // CELL_BYTES)
-    return np.ascontiguousarray(flat.T)
+    return flat.T.copy()  # also of one row, whose transpose would be the row itself
 
 
 def check_columns(table: Table, columns: Any) -> None:

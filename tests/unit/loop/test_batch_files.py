@@ -283,6 +283,13 @@ def test_columns_of_another_kind_are_refused(tmp_path, columns):
                 sink.append("fill", columns_of(array_of([FillRow()])))
 
 
+def test_columns_of_one_row_are_no_view_of_it():
+    rows = array_of([FillRow(step=1)])
+    columns = columns_of(rows)
+    rows["step"] = 9
+    assert columns[0].tolist() == [1]
+
+
 def test_rows_that_are_not_in_one_piece(tmp_path):
     memory = RowMemory(MARKETS)
     with RowFiles(tmp_path, MARKETS) as files:
