@@ -16,6 +16,7 @@ from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.proposing import check_proposed, clear_proposed
 from ami_engine.kernels.records import Cell, EngineState
 from ami_engine.loop.edge import Admitted
+from ami_engine.sim.paper_numbers import Numbers
 from decision_schema.reasons import MODEL_ERROR, OK
 
 
@@ -98,12 +99,19 @@ class Core:
         """Begin a step."""
         open_step(self.state, now_ns)
 
-    def take(self, admitted: Admitted) -> int:
-        """Observe an input; give the reason for which the model is not asked, OK = it is."""
+    def stage(self, admitted: Admitted) -> Numbers:
+        """Put the book that an input leads to into its market; give the input in numbers, for the broker."""
         inp = admitted.inp
         if inp.bad == OK and inp.has_book == 1:
             copy_book(admitted.book, self.cells[inp.cell].market.staged)
-        return take_input(self.state, self.cells, self.decision, self.x, inp, admitted.trades)
+        admitted.is_staged = True
+        return Numbers([inp], self.cells, admitted.trades, admitted.departures, compiled=False)
+
+    def take(self, admitted: Admitted) -> int:
+        """Observe an input; give the reason for which the model is not asked, OK = it is."""
+        if not admitted.is_staged:
+            self.stage(admitted)
+        return take_input(self.state, self.cells, self.decision, self.x, admitted.inp, admitted.trades)
 
     def ask(self, model: Callable[..., None], at: int) -> int:
         """Ask a model that is a kernel; OK, or the reason for which its answer is no proposal."""

@@ -39,6 +39,7 @@ from ami_engine.loop.step import step
 from ami_engine.mdm.decision_engine import DecisionEngine
 from ami_engine.ports import Broker, Capabilities, MarketDataSource, RunContext
 from ami_engine.security.redaction import redact_text
+from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.summary import RunSummary
 from ami_engine.trace.trace_logger import TraceLogger
 from decision_schema.errors import ConfigError
@@ -194,7 +195,11 @@ class LiveRun:
             fast=fast,
         )
         self.edge = Edge(self.clock, config.run.max_clock_skew_ms * NS_PER_MS, self.engine.instrument)
-        self.gateway = Gateway(broker, dry_run=config.run.dry_run)
+        self.gateway = Gateway(
+            broker,
+            dry_run=config.run.dry_run,
+            on_numbers=broker.on_numbers if isinstance(broker, PaperBroker) else None,
+        )
         self.summary = RunSummary(dry_run=config.run.dry_run)
         self.timer_ns = timer_interval_ns(config, live=live)
         self.next_timer_ns: UnixNs = 0
@@ -311,7 +316,7 @@ class LiveRun:
         now_ns = admitted.inp.now_ns
         self._timers(now_ns, known)
         if admitted.inp.is_read == 1:
-            self.gateway.on_event(admitted.event, now_ns)
+            self.gateway.on_event(admitted.event, now_ns, self.engine.core.stage(admitted))
         self._step(admitted, begun_ns)
         self._query(now_ns)
 
