@@ -14,6 +14,7 @@ from ami_engine.kernels.guard import see
 from ami_engine.kernels.inputs import DepartureRow, Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput
 from ami_engine.kernels.records import Cell, EngineState
+from ami_engine.kernels.reports import take_fill_at, take_status_at
 from ami_engine.loop.core import OpenOrder, Shown
 from ami_engine.loop.edge import Admitted
 from ami_engine.sim.paper_numbers import Numbers
@@ -66,6 +67,8 @@ class FastCore:
             fused.take_at,
             (self._states, self._cells, self._decisions, self._xs, self._inputs, self._trades),
         )
+        self._take_status = bound(take_status_at, (self._cells, 0, 0, 0, 0))
+        self._take_fill = bound(take_fill_at, (self._states, self._cells, 0, 0, 0, 0, 0.0, 0.0, 0, 0))
         self._decide = bound(fused.decide_and_show, (*arguments, self._outs, 0, 0))
         self._show = bound(fused.show_outcome, (self._states, self._cells, self._decisions, self._outs, 0))
 
@@ -107,6 +110,19 @@ class FastCore:
     def open(self, now_ns: int) -> None:
         """Begin a step."""
         self._open(self._states, now_ns)
+
+    def take_status(self, at: int, slot: int, status: int, now_ns: int) -> None:
+        """Take the state in which the broker says that an order of market `at` is."""
+        self._take_status(self._cells, at, slot, status, now_ns)
+
+    def take_fill(
+        self, at: int, slot: int, side: int, lots: int, price: float, fee: float, role: int, now_ns: int
+    ) -> int:
+        """Book an execution in market `at`, slot -1 = of no order; 1 = its order stands on the other side."""
+        wrong: int = self._take_fill(
+            self._states, self._cells, at, slot, side, lots, price, fee, role, now_ns
+        )
+        return wrong
 
     def stage(self, admitted: Admitted) -> Numbers:
         """Write an input, and the book that it leads to into its market; give them, for the broker."""
