@@ -239,6 +239,7 @@ def _plain_trades(value: object) -> tuple[Trade, ...] | None:
     if type(value) is not list or len(value) > MAX_INPUT_ITEMS:
         return None
     trades: list[Trade] = []
+    side: Side | None
     for item in value:
         if type(item) is not dict:
             return None
@@ -247,14 +248,14 @@ def _plain_trades(value: object) -> tuple[Trade, ...] | None:
             return None
         if type(size) is not float or not 0.0 < size < _INFINITY:
             return None
-        if side is None:
-            if len(item) != 2:
-                return None
-            trades.append(Trade(price, size))
-        else:
-            if type(side) is not str or side not in ("buy", "sell") or len(item) != 3:
-                return None
-            trades.append(Trade(price, size, "buy" if side == "buy" else "sell"))
+        if side is not None and (type(side) is not str or side not in ("buy", "sell")):
+            return None
+        stamp = item.get("ts_ns")
+        if stamp is not None and (type(stamp) is not int or not 0 <= stamp <= MAX_NS):
+            return None
+        if len(item) != 2 + (side is not None) + (stamp is not None):
+            return None
+        trades.append(Trade(price, size, side, stamp))
     return tuple(trades)
 
 

@@ -58,7 +58,7 @@ PRINTS = st.fixed_dictionaries(
 )
 GOOD_PRINTS = st.fixed_dictionaries(
     {"price": st.just(0.5), "size": st.just(2.0)},
-    optional={"aggressor_side": st.sampled_from(["buy", "sell"])},
+    optional={"aggressor_side": st.sampled_from(["buy", "sell"]), "ts_ns": WHOLES, "ts": st.just(7)},
 )
 TRADES = st.lists(PRINTS, max_size=2) | st.tuples(PRINTS) | st.lists(GOOD_PRINTS, max_size=3) | st.just(None)
 PRICES = st.sampled_from([0.5, 0.49, 0.25, 0.25, 1e308, -1e308, 5e-324, 0.0, 1, INF, -INF, NAN, True, "0.5"])
@@ -144,6 +144,7 @@ def test_the_short_way_gives_what_the_long_one_gives(raw, market_id, offset_ns):
         {"ts_ns": 5, "received_ms": 7, "market_id": "N", "bid": 0.49, "bid_size": 0.0, "seq": 1},
         {"ts_ms": 5, "trades": [{"price": 0.5, "size": 2.0, "aggressor_side": "sell"}]},
         {"ts_ms": 5, "trades": [{"price": 0.5, "size": 2.0}]},
+        {"ts_ns": 5, "trades": [{"price": 0.5, "size": 2.0, "aggressor_side": "buy", "ts_ns": 4}]},
         {"ts_ms": 5, "trades": [{"price": 0.5, "size": 2.0}, {"price": 0.4, "size": 1.0}]},
         {"bids": [(0.5, 1.0), (0.25, 0.0)], "asks": [(0.51, 2.0), (0.52, 3.0)], "trades": []},
         {"bids": (), "asks": [[0.51, 2.0], [0.52, 3.0]], "bid": None, "depth": None},
