@@ -157,13 +157,14 @@ _OTHER = ("bid", "ask", "mid", "funding", "settlement", "status", "instrument")
 _KNOWN = frozenset((*_HEAD, *_NUMBERS, *_SIZES, *_LISTS, *_OTHER))
 
 
-_TEXT, _WHOLE, _MILLIS, _NUMBER, _SIZE, _PRINTS = range(6)
+_TEXT, _WHOLE, _MILLIS, _NUMBER, _SIZE, _PRINTS, _SIDE = range(7)
 _PLAIN: dict[object, int] = {
     **dict.fromkeys(("market_id", "channel"), _TEXT),
     **dict.fromkeys(("ts_ns", "received_ns", *_NUMBERS), _WHOLE),
     **dict.fromkeys(("ts_ms", "received_ms"), _MILLIS),
     **dict.fromkeys(("bid", "ask", "mid"), _NUMBER),
     **dict.fromkeys(_SIZES, _SIZE),
+    **dict.fromkeys(("bids", "asks"), _SIDE),
     "trades": _PRINTS,
 }
 _INFINITY = float("inf")
@@ -171,60 +172,91 @@ _MAX_MS = MAX_NS // NS_PER_MS
 
 
 def _plain_event(raw: dict[Any, Any], market_id: str) -> Event | None:
-    """Decode a dict of plain quotes and trades in one pass; None = all of it must be looked at.
+    """Decode a dict of plain quotes, levels and trades in one pass; None = all of it must be looked at.
 
     What it takes is decoded to the same event by the long way.
     """
-    own: dict[Any, Any] | None = None
+    own = dict(raw)
     for key, value in raw.items():
         kind = _PLAIN.get(key)
         if kind == _NUMBER:
-            if type(value) is not float or value - value != 0.0:
+            if (type(value) is not float or value - value != 0.0) and value is not None:
                 return None
         elif kind == _SIZE:
-            if type(value) is not float or not 0.0 <= value < _INFINITY:
+            if (type(value) is not float or not 0.0 <= value < _INFINITY) and value is not None:
                 return None
         elif kind == _WHOLE:
             if type(value) is not int or not 0 <= value <= MAX_NS:
                 return None
+        elif kind == _SIDE:
+            levels = _plain_levels(value, key)
+            if levels is None:
+                return None
+            own[key] = levels
         elif kind == _TEXT:
             if type(value) is not str or not value.isascii() or not 0 < len(value) <= 128:
                 return None
+        elif kind == _PRINTS:
+            trades = _plain_trades(value)
+            if trades is None:
+                return None
+            own[key] = trades
         elif kind == _MILLIS:
             stem = key[:-3]
             if type(value) is not int or not 0 <= value <= _MAX_MS or f"{stem}_ns" in raw:
                 return None
-            own = own or dict(raw)
             del own[key]
             own[f"{stem}_ns"] = value * NS_PER_MS
-        elif kind == _PRINTS:
-            trade = _plain_trade(value)
-            if trade is None:
-                return None
-            own = own or dict(raw)
-            own[key] = (trade,)
         else:
             return None
-    if own is None:
-        own = raw
     return Event(**own) if "market_id" in own else Event(market_id=market_id, **own)
 
 
-def _plain_trade(value: object) -> Trade | None:
-    """Decode a list of one plain print."""
-    if type(value) is not list or len(value) != 1 or type(value[0]) is not dict:
+def _plain_levels(value: object, field: str) -> tuple[Level, ...] | None:
+    """Decode a list of plain levels."""
+    if (type(value) is not list and type(value) is not tuple) or len(value) > MAX_INPUT_ITEMS:
         return None
-    item = value[0]
-    price, size, side = item.get("price"), item.get("size"), item.get("aggressor_side")
-    if type(price) is not float or price - price != 0.0:
+    last = -_INFINITY
+    are_tuples = True
+    for item in value if field == "asks" else reversed(value):  # either way the prices rise
+        if type(item) is not tuple:
+            if type(item) is not list:
+                return None
+            are_tuples = False
+        price, size = item
+        if type(price) is not float or type(size) is not float or not price > last:
+            return None
+        if not 0.0 <= size < _INFINITY:
+            return None
+        last = price
+    if last == _INFINITY:
         return None
-    if type(size) is not float or not 0.0 < size < _INFINITY:
+    return tuple(value) if are_tuples else tuple(map(tuple, value))
+
+
+def _plain_trades(value: object) -> tuple[Trade, ...] | None:
+    """Decode a list of plain prints."""
+    if type(value) is not list or len(value) > MAX_INPUT_ITEMS:
         return None
-    if side is None:
-        return Trade(price, size) if len(item) == 2 else None
-    if type(side) is not str or side not in ("buy", "sell") or len(item) != 3:
-        return None
-    return Trade(price, size, "buy" if side == "buy" else "sell")
+    trades: list[Trade] = []
+    side: Side | None
+    for item in value:
+        if type(item) is not dict:
+            return None
+        price, size, side = item.get("price"), item.get("size"), item.get("aggressor_side")
+        if type(price) is not float or price - price != 0.0:
+            return None
+        if type(size) is not float or not 0.0 < size < _INFINITY:
+            return None
+        if side is not None and (type(side) is not str or side not in ("buy", "sell")):
+            return None
+        stamp = item.get("ts_ns")
+        if stamp is not None and (type(stamp) is not int or not 0 <= stamp <= MAX_NS):
+            return None
+        if len(item) != 2 + (side is not None) + (stamp is not None):
+            return None
+        trades.append(Trade(price, size, side, stamp))
+    return tuple(trades)
 
 
 def decode_event(raw: object, market_id: str = "", clock_offset_ns: int = 0) -> Event:

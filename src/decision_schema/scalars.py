@@ -20,7 +20,7 @@ def read_number(value: object, field: str) -> float:
     0.5
     """
     if type(value) is not float:
-        if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        if type(value) is not int and (isinstance(value, bool) or not isinstance(value, Real | Decimal)):
             raise Reject(field)
         try:
             value = float(value)
@@ -33,7 +33,7 @@ def read_number(value: object, field: str) -> float:
 
 def is_whole(value: Any) -> bool:
     """Tell whether a value is a whole number of any library; a bool is none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def read_size(value: object, field: str) -> float:

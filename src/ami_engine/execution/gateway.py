@@ -42,18 +42,34 @@ class Gateway:
 
     No call is repeated: where a submit or a replacement raises or answers what cannot be read,
     the order is reported as ``unknown``.
+
+    Args:
+        broker: Carries out orders.
+        dry_run: It is asked nothing.
+        on_numbers: Shows the broker an event in numbers, as the loop has read it; False = it needs the event.
     """
 
-    def __init__(self, broker: Broker, *, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        dry_run: bool = False,
+        on_numbers: Callable[[str, Any], bool] | None = None,
+    ) -> None:
         self._broker = broker
         self._dry_run = dry_run
+        self._on_numbers = on_numbers
         self._pending: list[Report] = []
 
-    def on_event(self, event: Event, now_ns: UnixNs) -> None:
-        """Show the broker an accepted market event."""
+    def on_event(self, event: Event, now_ns: UnixNs, numbers: Any = None) -> None:
+        """Show the broker an accepted market event, or its `numbers` if these are all that it needs."""
         if self._dry_run:
             return
-        _, note = self._call("on_event", "", self._broker.on_event, event, now_ns)
+        done, note = False, None
+        if self._on_numbers is not None:
+            done, note = self._call("on_event", "", self._on_numbers, event.market_id, numbers)
+        if not done and note is None:
+            _, note = self._call("on_event", "", self._broker.on_event, event, now_ns)
         if note is not None:
             self._pending.append(note)
 

@@ -220,7 +220,8 @@ def build_parts(
     has_levels = parts.levels_bids == 1 or parts.levels_asks == 1
     if not has_levels and builder.status != SYNCED:
         return build_quote(quotes, parts, book, staged, _lost(builder), price_min, price_max)
-    if quotes.held == 0:
+    is_whole = event.bids is not UNSET and event.asks is not UNSET  # nothing of the last one stays
+    if quotes.held == 0 and not is_whole:
         copy_book(book, staged)
     if has_levels:
         code = _levels(builder, event, staged)

@@ -118,6 +118,29 @@ def take_fill(
 
 
 @kernel
+def take_status_at(cells: list[Cell], at: int, slot: int, status: int, now_ns: int) -> None:
+    """Take the state of an order of market `at`; like the next, for callers that hold records in lists."""
+    take_status(cells[at].orders, slot, status, now_ns)
+
+
+@kernel
+def take_fill_at(
+    states: list[EngineState],
+    cells: list[Cell],
+    at: int,
+    slot: int,
+    side: int,
+    lots: int,
+    price: float,
+    fee: float,
+    role: int,
+    now_ns: int,
+) -> int:
+    """Book an execution in market `at`: `take_fill`."""
+    return take_fill(states[0], cells[at], slot, side, lots, price, fee, role, now_ns)
+
+
+@kernel
 def take_failure(state: EngineState, is_rate_limit: int, ops_cooldown_ns: int, now_ns: int) -> None:
     """Count a failed call to the broker; `ops_cooldown_ns` (0 = none) is the pause that it starts.
 

@@ -17,7 +17,9 @@ from ami_engine.kernels.model_input import ModelInput
 from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState
+from ami_engine.kernels.reports import take_fill_at, take_status_at
 from ami_engine.loop.edge import Admitted
+from ami_engine.sim.paper_numbers import Numbers
 from decision_schema.events import UNSET
 from decision_schema.reasons import OK
 
@@ -98,12 +100,29 @@ class Core:
         """Begin a step."""
         open_step(self.state, now_ns)
 
-    def take(self, admitted: Admitted) -> int:
-        """Observe an input; give the reason for which the model is not asked, OK = it is."""
+    def take_status(self, at: int, slot: int, status: int, now_ns: int) -> None:
+        """Take the state in which the broker says that an order of market `at` is."""
+        take_status_at(self.cells, at, slot, status, now_ns)
+
+    def take_fill(
+        self, at: int, slot: int, side: int, lots: int, price: float, fee: float, role: int, now_ns: int
+    ) -> int:
+        """Book an execution in market `at`, slot -1 = of no order; 1 = its order stands on the other side."""
+        return take_fill_at(self.states, self.cells, at, slot, side, lots, price, fee, role, now_ns)
+
+    def stage(self, admitted: Admitted) -> Numbers:
+        """Put the book that an input leads to into its market; give the input in numbers, for the broker."""
         inp = admitted.inp
         if inp.bad == OK and inp.has_book == 1:
             copy_book(admitted.book, self.cells[inp.cell].market.staged)
-        return take_input(self.state, self.cells, self.decision, self.x, inp, admitted.trades)
+        admitted.is_staged = True
+        return Numbers([inp], self.cells, admitted.trades, admitted.departures, compiled=False)
+
+    def take(self, admitted: Admitted) -> int:
+        """Observe an input; give the reason for which the model is not asked, OK = it is."""
+        if not admitted.is_staged:
+            self.stage(admitted)
+        return take_input(self.state, self.cells, self.decision, self.x, admitted.inp, admitted.trades)
 
     def ask(self, model: Callable[..., None], at: int) -> int:
         """Ask a model that is a kernel; OK, or the reason for which its answer is no proposal."""

@@ -113,6 +113,7 @@ class Admitted:
         trades: Its public prints.
         departures: Lots that orders of others lost.
         is_new: Whether it is the first of its market.
+        is_staged: Whether the core has what it takes of it.
     """
 
     event: Event
@@ -121,6 +122,7 @@ class Admitted:
     trades: list[TradeRow]
     departures: list[Departure]
     is_new: bool = False
+    is_staged: bool = False
 
 
 class Edge:
@@ -177,7 +179,7 @@ class Edge:
         """
         out = self._out
         out.event = event
-        out.is_new = False
+        out.is_new = out.is_staged = False
         if event.bad is not None:
             self._write_unreadable(event, event.bad)
             return out

@@ -10,7 +10,7 @@ from ami_engine.kernels.book import Book
 from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.fused import judge_and_pursue, plan_and_see
 from ami_engine.kernels.guard import see
-from ami_engine.kernels.inputs import Input, TradeRow
+from ami_engine.kernels.inputs import DepartureRow, Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput
 from ami_engine.kernels.outcome import (
     EQUITY,
@@ -40,9 +40,11 @@ from ami_engine.kernels.outcome import (
     Outcome,
 )
 from ami_engine.kernels.records import Cell, EngineState
+from ami_engine.kernels.reports import take_fill_at, take_status_at
 from ami_engine.loop.core import Known, OpenOrder, Shown
 from ami_engine.loop.edge import Admitted
-from decision_schema.events import UNSET
+from ami_engine.sim.paper_numbers import Numbers
+from decision_schema.events import MAX_LEVELS, UNSET
 from decision_schema.reasons import OK
 from dmc_core.dmc.guards import N_GUARDS, N_LEG_ROWS, N_OBSERVED
 from dmc_core.jit import bound
@@ -52,7 +54,9 @@ _INPUT_OF = attrgetter(*Input.__slots__)
 _INPUT = struct.Struct("".join("d" if isinstance(v, float) else "q" for v in _INPUT_OF(Input())))
 _BOOK = struct.Struct("6d2q")
 _BOOK_OF = attrgetter("bid", "ask", "mid", "bid_depth", "ask_depth", "depth", "n_bids", "n_asks")
+_LEVELS = [struct.Struct(f"{count}d") for count in range(MAX_LEVELS + 1)]
 _TRADE = struct.Struct("ddq")
+_DEPARTURE = struct.Struct("qddqq")
 _PROPOSED = struct.Struct("qddqqqqd")
 _TERMS = struct.Struct("qddqqqqq")
 
@@ -65,7 +69,8 @@ class FastCore:
     def __init__(self, state: EngineState, blank: Cell, rules: Rules) -> None:
         self._states, self._cells, self._rules = array_of([state]), array_of([blank]), array_of([rules])
         self._decisions, self._xs = array_of([Decision()]), array_of([ModelInput()])
-        self._inputs, self._trades = array_of([Input()]), array_of([TradeRow()])
+        self._inputs = array_of([Input()])
+        self._trades, self._departures = array_of([TradeRow()]), array_of([DepartureRow()])
         self._outs = array_of([Outcome()])
         self._ints, self._floats = self._outs[0]["ints"].data, self._outs[0]["floats"].data
         self._read_ints: list[int] = []
@@ -90,6 +95,8 @@ class FastCore:
             fused.take_at,
             (self._states, self._cells, self._decisions, self._xs, self._inputs, self._trades),
         )
+        self._take_status = bound(take_status_at, (self._cells, 0, 0, 0, 0))
+        self._take_fill = bound(take_fill_at, (self._states, self._cells, 0, 0, 0, 0, 0.0, 0.0, 0, 0))
         self._decide = bound(fused.decide_and_show, (*arguments, self._outs, 0, 0))
         self._show = bound(fused.show_outcome, (self._states, self._cells, self._decisions, self._outs, 0))
 
@@ -102,6 +109,8 @@ class FastCore:
         self._decision_bytes = self._decisions.view(np.uint8).data
         self._input_bytes = self._inputs.view(np.uint8).data
         self._trade_bytes = self._trades.view(np.uint8).data
+        self._departure_bytes = self._departures.view(np.uint8).data
+        self._numbers = Numbers(self._inputs, self._cells, self._trades, self._departures, compiled=True)
         self._memories = [cell["memory"] for cell in self._cells]
 
     @property
@@ -130,36 +139,66 @@ class FastCore:
         """Begin a step."""
         self._open(self._states, now_ns)
 
-    def take(self, admitted: Admitted) -> int:
-        """Observe an input; give the reason for which the model is not asked, OK = it is."""
+    def take_status(self, at: int, slot: int, status: int, now_ns: int) -> None:
+        """Take the state in which the broker says that an order of market `at` is."""
+        self._take_status(self._cells, at, slot, status, now_ns)
+
+    def take_fill(
+        self, at: int, slot: int, side: int, lots: int, price: float, fee: float, role: int, now_ns: int
+    ) -> int:
+        """Book an execution in market `at`, slot -1 = of no order; 1 = its order stands on the other side."""
+        wrong: int = self._take_fill(
+            self._states, self._cells, at, slot, side, lots, price, fee, role, now_ns
+        )
+        return wrong
+
+    def stage(self, admitted: Admitted) -> Numbers:
+        """Write an input, and the book that it leads to into its market; give them, for the broker."""
         inp = admitted.inp
         if inp.bad == OK and inp.has_book == 1:
-            self._stage(admitted.book, inp.cell)
+            self._stage_book(admitted.book, inp.cell)
         _INPUT.pack_into(self._input_bytes, 0, *_INPUT_OF(inp))
         if inp.n_trades:
             if inp.n_trades > len(self._trades):
                 self._trades = array_of([TradeRow() for _ in range(2 * inp.n_trades)])
                 self._look()
-            for i in range(inp.n_trades):
-                trade = admitted.trades[inp.trade_at + i]
-                place = (inp.trade_at + i) * _TRADE.size
+            place = 0
+            for trade in admitted.trades:
                 _TRADE.pack_into(self._trade_bytes, place, trade.price, trade.size, trade.side)
+                place += _TRADE.size
+        if inp.n_departures:
+            if inp.n_departures > len(self._departures):
+                self._departures = array_of([DepartureRow() for _ in range(2 * inp.n_departures)])
+                self._look()
+            for i, departure in enumerate(admitted.departures):
+                _DEPARTURE.pack_into(self._departure_bytes, i * _DEPARTURE.size, *departure)
+        admitted.is_staged = True
+        return self._numbers
+
+    def take(self, admitted: Admitted) -> int:
+        """Observe an input; give the reason for which the model is not asked, OK = it is."""
+        if not admitted.is_staged:
+            self.stage(admitted)
         why: int = self._take(
             self._states, self._cells, self._decisions, self._xs, self._inputs, self._trades
         )
         return why
 
-    def _stage(self, book: Book, at: int) -> None:
+    def _stage_book(self, book: Book, at: int) -> None:
         """Put the book that an event leads to into its market."""
         place = at % len(self._cells) * self._cells.itemsize + self._staged_at
         _BOOK.pack_into(self._bytes, place, *_BOOK_OF(book))
-        sides = (
-            (book.n_bids, book.bid_prices), (book.n_bids, book.bid_sizes),
-            (book.n_asks, book.ask_prices), (book.n_asks, book.ask_sizes),
-        )  # fmt: skip
-        for offset, (count, numbers) in zip(self._levels_at, sides, strict=True):
-            if count:
-                struct.pack_into(f"{count}d", self._bytes, place + offset, *numbers[:count])
+        bid_prices, bid_sizes, ask_prices, ask_sizes = self._levels_at
+        count = book.n_bids
+        if count:
+            pack = _LEVELS[count].pack_into
+            pack(self._bytes, place + bid_prices, *book.bid_prices[:count])
+            pack(self._bytes, place + bid_sizes, *book.bid_sizes[:count])
+        count = book.n_asks
+        if count:
+            pack = _LEVELS[count].pack_into
+            pack(self._bytes, place + ask_prices, *book.ask_prices[:count])
+            pack(self._bytes, place + ask_sizes, *book.ask_sizes[:count])
 
     def prepare(self, model: Callable[..., None]) -> Callable[..., int]:
         """Compile what asks a model that is a kernel, before a run has to wait for it."""

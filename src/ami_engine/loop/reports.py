@@ -10,7 +10,7 @@ from ami_engine.kernels.costs import MAKER, TAKER, UNSAID
 from ami_engine.kernels.orders import fail_cancel
 from ami_engine.kernels.plan import ns_of
 from ami_engine.kernels.records import Cell
-from ami_engine.kernels.reports import STATUS_CODES, take_failure, take_fill, take_status
+from ami_engine.kernels.reports import STATUS_CODES, take_failure
 from ami_engine.loop.engine import Engine
 from decision_schema.errors import ContractError
 from decision_schema.events import BrokerNote, Fill, LedgerEntry, OrderUpdate, Report, Transfer
@@ -42,10 +42,10 @@ def _take_update(engine: Engine, update: OrderUpdate, now_ns: UnixNs, remarks: l
         return
     if place.slot < 0:
         return
-    cell = engine.core.cells[place.market]
     if not engine.capabilities.fills:
+        cell = engine.core.cells[place.market]
         _fill_from_update(engine, cell, place.slot, update, now_ns, remarks)
-    take_status(cell.orders, place.slot, STATUS_CODES[update.status], now_ns)
+    engine.core.take_status(place.market, place.slot, STATUS_CODES[update.status], now_ns)
 
 
 def _fill_from_update(
@@ -98,33 +98,33 @@ def _take_entry(engine: Engine, entry: LedgerEntry, now_ns: UnixNs, remarks: lis
             entry = msgspec.structs.replace(entry, market_id=engine.market_ids[place.market])
     if engine.entries.seen(entry_id(entry)):
         return
-    state = engine.state
     if isinstance(entry, Transfer):
-        apply_entry(state.account, None, entry)
+        apply_entry(engine.state.account, None, entry)
         return
     number = engine.number_of(entry.market_id)
     if number is None:
         remarks.append(f"entry for an unknown market {entry.market_id[:64]}")
         return
-    cell = engine.core.cells[number]
+    position = engine.core.cells[number].position
     try:
         if isinstance(entry, Fill):
-            check_entry(cell.position, entry)
-            _take_fill(engine, cell, entry, now_ns, remarks)
+            check_entry(position, entry)
+            _take_fill(engine, number, entry, now_ns, remarks)
         else:
-            apply_entry(state.account, cell.position, entry)
+            apply_entry(engine.state.account, position, entry)
     except ContractError as error:
         remarks.append(str(error))
 
 
-def _take_fill(engine: Engine, cell: Cell, fill: Fill, now_ns: UnixNs, remarks: list[str]) -> None:
+def _take_fill(engine: Engine, number: int, fill: Fill, now_ns: UnixNs, remarks: list[str]) -> None:
     side = 1 if fill.side == "buy" else -1
-    lots = whole_lots(fill.size, cell.market.lot_num, cell.market.lot_den)
+    _, _, lot_num, lot_den = engine.grids[number]
+    lots = whole_lots(fill.size, lot_num, lot_den)
     role = _ROLES.get(fill.liquidity_side, UNSAID)
     place = engine.ids.find(fill.client_order_id)
-    ours = place is not None and place.market == cell.index
+    ours = place is not None and place.market == number
     slot = place.slot if place is not None and ours else -1
-    wrong = take_fill(engine.state, cell, slot, side, lots, fill.price, fill.fee, role, now_ns)
+    wrong = engine.core.take_fill(number, slot, side, lots, fill.price, fill.fee, role, now_ns)
     if not ours:
         remarks.append(f"fill of an unknown order {fill.client_order_id[:64]}")
     elif engine.ids.fill(fill.client_order_id, lots) < 0 or wrong:

@@ -41,6 +41,7 @@ from ami_engine.loop.timers import Timers
 from ami_engine.mdm.decision_engine import DecisionEngine
 from ami_engine.ports import Broker, Capabilities, MarketDataSource, RunContext
 from ami_engine.security.redaction import redact_text
+from ami_engine.sim.paper_broker import PaperBroker
 from ami_engine.summary import RunSummary
 from ami_engine.trace.trace_logger import TraceLogger
 from decision_schema.errors import ConfigError
@@ -208,7 +209,11 @@ class LiveRun:
             core.prepare(model.kernel_model.asked)
         self.compile_ns = clock.elapsed_ns() - begun_ns if fast else 0
         self.edge = Edge(self.clock, config.run.max_clock_skew_ms * NS_PER_MS, self.engine.instrument)
-        self.gateway = Gateway(broker, dry_run=config.run.dry_run)
+        self.gateway = Gateway(
+            broker,
+            dry_run=config.run.dry_run,
+            on_numbers=broker.on_numbers if isinstance(broker, PaperBroker) else None,
+        )
         self.summary = RunSummary(dry_run=config.run.dry_run)
         self.timers = Timers(timer_interval_ns(config, live=live))
         self.next_query_ns: UnixNs = 0
@@ -317,7 +322,7 @@ class LiveRun:
         if self.timers.interval_ns:
             self._timers(now_ns, n_known)
         if admitted.inp.is_read == 1:
-            self.gateway.on_event(admitted.event, now_ns)
+            self.gateway.on_event(admitted.event, now_ns, self.engine.core.stage(admitted))
         self._step(admitted, begun_ns)
         if self.is_asked and now_ns >= self.next_query_ns:
             self._query(now_ns)

@@ -13,33 +13,28 @@ from typing import Any
 import msgspec
 
 from ami_engine.kernels.latency import ENTRY, RESPONSE, no_table
-from ami_engine.kernels.orders import CANCEL, REPLACE, SUBMIT
+from ami_engine.kernels.orders import REPLACE, SUBMIT
 from ami_engine.kernels.paper import (
     IS_NOT_FOUND,
     IS_REJECTED,
-    MAX_ENDS,
     NOBODY,
     NOTHING,
     Paper,
     PaperMarket,
     Report,
     begin_event,
-    can_cancel,
-    count_due,
     find_placed,
-    know_replaced,
     meet_book,
     meet_event,
-    next_report,
     put_answer,
     say_standing,
-    write_request,
 )
 from ami_engine.kernels.queue import QueueModel
 from ami_engine.ports import Broker, OrderTerms, OrderVenue, RunContext
 from ami_engine.sim.fill_settings import ask_shares, read_latency, read_latency_table, read_queue_model
 from ami_engine.sim.order_terms import grid_of, read_terms
 from ami_engine.sim.paper_market import Door, market_for
+from ami_engine.sim.paper_numbers import Numbers, PaperArrays, PaperRecords
 from ami_engine.sim.paper_texts import report_of, update_of
 from ami_engine.sim.recorded_venue import RecordedVenue
 from decision_schema.errors import ConfigError
@@ -108,22 +103,26 @@ class PaperBroker(Broker):
 
     def _start(self, instruments: dict[str, Instrument], seed: int) -> None:
         self._instruments = instruments
-        self._paper = self.paper_for(seed)
+        self._form: PaperRecords | PaperArrays = PaperRecords(self.paper_for(seed), self._table)
         self._doors: dict[str, Door] = {}
-        self._markets: list[PaperMarket] = []
-        self._cells: list[Door] = []
+        self._takes_numbers = False
         self._numbers: dict[str, int] = {}
         self._ids: dict[int, tuple[str, Door]] = {}
         self._orders: dict[int, Order] = {}
         self._next_number = 0
         self._ends_read = 0
         self._ended: OrderedDict[str, OrderUpdate] = OrderedDict()
-        self._report = Report()
         self._reactive = False
 
     def open(self, context: RunContext) -> None:
         """Forget everything, take the instruments of the run and the markets that take our orders."""
         self._start({**self._given, **context.instruments}, context.seed)
+        self._takes_numbers = (
+            type(self).on_event is PaperBroker.on_event
+            and self._share is None
+            and not context.venues
+            and self._given.keys() <= context.instruments.keys()  # else the loop may know other bounds
+        )
         for market_id, venue in context.venues.items():
             self._add_market(market_id, venue)
             self._reactive = True
@@ -159,7 +158,7 @@ class PaperBroker(Broker):
         if event.kind != "market":
             return
         door = self._doors.get(event.market_id) or self._add_market(event.market_id)
-        paper, market, record = self._paper, door.market, door.record
+        paper, market, record = self._form.paper, door.market, door.record
         if record is None:
             ts_ns = NOBODY if event.ts_ns is None else max(0, event.ts_ns)
             door.advance(paper, self._table, begin_event(paper, market, now_ns, ts_ns) - 1)
@@ -167,9 +166,9 @@ class PaperBroker(Broker):
             record.read(event, now_ns)
             if meet_event(
                 paper,
-                self._markets,
+                self._form.markets,
                 self._table,
-                market.cell,
+                door.cell,
                 record.inp,
                 record.before,
                 record.after,
@@ -181,6 +180,21 @@ class PaperBroker(Broker):
                 meet_book(paper, market, self._table)
             record.keep()
         self._read_ends()
+
+    def on_numbers(self, market_id: str, numbers: Numbers) -> bool:
+        """Do as `on_event` with what the loop has read of the event; False = the event itself is needed.
+
+        The loop works out the same book by the same rules; where a user's function is asked, a market
+        answers to orders or the bounds of a market may differ, the broker reads the event.
+        """
+        if not self._takes_numbers:
+            return False
+        door = self._doors.get(market_id) or self._add_market(market_id)
+        if numbers.compiled and type(self._form) is PaperRecords:
+            self._form = PaperArrays(self._form, numbers)
+        self._form.show(door.cell, numbers)
+        self._read_ends()
+        return True
 
     def submit_order(self, order: Order) -> OrderUpdate:
         """Place one order: without latency it is live, filled, canceled or rejected on return, else sent."""
@@ -197,15 +211,12 @@ class PaperBroker(Broker):
         number = self._numbers.get(client_order_id)
         if number is None:
             return self._ended.get(client_order_id) or self._answer(client_order_id, "not_found")
-        _, door = self._ids[number]
-        paper = self._paper
-        if can_cancel(paper, door.market, number):
-            write_request(paper, CANCEL, NOBODY, number, 1, 0, 0, 0, 0, 0)
-            door.send(paper, self._table)
-            self._read_ends()
-        if paper.answer.status == IS_NOT_FOUND:
+        self._form.cancel(self._ids[number][1].cell, number)
+        self._read_ends()
+        answer = self._form.answer()
+        if answer.status == IS_NOT_FOUND:
             return self._ended.get(client_order_id) or self._answer(client_order_id, "not_found")
-        return None if paper.answer.status == NOTHING else self._read_answer()
+        return None if answer.status == NOTHING else self._update(answer)
 
     def replace_order(self, client_order_id: str, order: Order) -> OrderUpdate:
         """Replace one order by another; where the new one is rejected, the old one works on.
@@ -221,8 +232,7 @@ class PaperBroker(Broker):
         if old_number == NOBODY:
             return self._refuse(order, "not_working")
         _, old_door = self._ids[old_number]
-        self._paper.request.old_number = old_number
-        if not know_replaced(self._paper, old_door.market):
+        if not self._form.know_old(old_door.cell, old_number):
             return self._refuse(order, "not_working")
         is_other = order.market_id != old_door.instrument.market_id
         if is_other and find_placed(old_door.market, old_number) >= 0:
@@ -238,30 +248,23 @@ class PaperBroker(Broker):
             if market_id is None or door.instrument.market_id == market_id:
                 answer = self.cancel_order(order_id)
                 if answer is not None:
-                    put_answer(self._paper, self._paper.now_ns)
+                    put_answer(self._form.paper, self._form.paper.now_ns)
 
     def query_order(self, client_order_id: str) -> OrderUpdate | None:
         """Tell how an order stands or ended, as far as we have heard; None if the id is not known."""
         number = self._numbers.get(client_order_id)
         if number is not None:
-            say_standing(self._paper, self._ids[number][1].market, number)
-            if self._paper.answer.status != IS_NOT_FOUND:
-                return self._read_answer()
+            say_standing(self._form.paper, self._ids[number][1].market, number)
+            answer = self._form.answer()
+            if answer.status != IS_NOT_FOUND:
+                return self._update(answer)
         return self._ended.get(client_order_id)
 
     def process_fills(self, now_ms: UnixMs) -> list[Fill | OrderUpdate]:
         """Return what we hear of our orders up to now, in order: fills, answers, other ends."""
-        paper = self._paper
-        paper.now_ns = max(paper.now_ns, now_ms * NS_PER_MS)
-        for door in self._doors.values():
-            if door.market.n_requests > 0:
-                door.advance(paper, self._table, paper.now_ns - door.market.lag_ns - 1)
-                self._read_ends()
-        reports: list[Fill | OrderUpdate] = []
-        for _ in range(count_due(paper)):
-            next_report(paper, self._markets, self._report)
-            reports.append(self._read(self._report))
-        return reports
+        due = self._form.advance(now_ms * NS_PER_MS)
+        self._read_ends()
+        return [self._read(report) for report in self._form.reports(due)]
 
     def get_state(self) -> dict[str, Any]:
         """Return positions and the orders that stand at the venue, by market and by order."""
@@ -291,14 +294,11 @@ class PaperBroker(Broker):
         self._numbers[order.client_order_id] = number
         self._ids[number] = (order.client_order_id, door)
         self._orders[number] = order
-        side, limit, lots, tif, post_only, reduce_only = terms
-        write_request(
-            self._paper, op, number, old_number, side, limit, lots, tif, int(post_only), int(reduce_only)
-        )
-        door.send(self._paper, self._table)
-        update = self._read_answer()
+        self._form.send(door.cell, op, number, old_number, terms)
+        answer = self._form.answer()
+        update = self._update(answer)
         self._read_ends()
-        if self._paper.answer.status == IS_REJECTED and order.client_order_id not in self._ended:
+        if answer.status == IS_REJECTED and order.client_order_id not in self._ended:
             del self._orders[number]  # it was not sent
             self._remember(update)
         return update
@@ -307,17 +307,17 @@ class PaperBroker(Broker):
         instrument = self._instruments.get(market_id)
         if instrument is None:
             instrument = msgspec.structs.replace(DEFAULT_INSTRUMENT, market_id=market_id)
-        market = self.market_for(instrument, len(self._markets))
+        cell = len(self._form.doors)
         record = RecordedVenue(instrument) if venue is None else None
-        door = Door(instrument, grid_of(instrument), market, record, venue)
+        market = self.market_for(instrument, cell)
+        door = Door(cell, instrument, grid_of(instrument), market, record, venue)
         self._doors[market_id] = door
-        self._markets.append(market)
-        self._cells.append(door)
+        self._form.add(door)
         if venue is not None:
 
             def move_on(ts_ns: UnixNs) -> None:
                 """Let what was sent before arrive before what happens then."""
-                door.advance(self._paper, self._table, ts_ns - 1)
+                door.advance(self._form.paper, self._table, ts_ns - 1)
                 self._read_ends()
 
             venue.attach(move_on)
@@ -327,7 +327,7 @@ class PaperBroker(Broker):
         """Give the orders that work, as they were placed: a running number, the market, the slot."""
         found = [
             (placed.nth, door, slot)
-            for door in self._cells
+            for door in self._form.doors
             for slot, placed in enumerate(door.market.placed)
             if placed.number != NOBODY
         ]
@@ -347,11 +347,10 @@ class PaperBroker(Broker):
         }
 
     def _read(self, report: Report) -> Fill | OrderUpdate:
-        door = self._cells[report.cell]
+        door = self._form.doors[report.cell]
         return report_of(report, self._ids[report.number][0], door.instrument.market_id, door.grid)
 
-    def _read_answer(self) -> OrderUpdate:
-        answer = self._paper.answer
+    def _update(self, answer: Report) -> OrderUpdate:
         order_id, door = self._ids[answer.number]
         return update_of(
             order_id,
@@ -365,24 +364,13 @@ class PaperBroker(Broker):
 
     def _read_ends(self) -> None:
         """Remember, in words, the orders that ended since the last call."""
-        ends = self._paper.ends
-        while self._ends_read < ends.count:
-            at = self._ends_read % MAX_ENDS
+        count = self._form.n_ends()
+        while self._ends_read < count:
+            number, status, reason, filled_lots, paid, ts_ns = self._form.end(self._ends_read)
             self._ends_read += 1
-            number = ends.number[at]
             order_id, door = self._ids[number]
             del self._orders[number]
-            self._remember(
-                update_of(
-                    order_id,
-                    door.grid,
-                    ends.status[at],
-                    ends.reason[at],
-                    ends.filled_lots[at],
-                    ends.paid[at],
-                    ends.ts_ns[at],
-                )
-            )
+            self._remember(update_of(order_id, door.grid, status, reason, filled_lots, paid, ts_ns))
 
     def _refuse(self, order: Order, reason: str) -> OrderUpdate:
         """Refuse what need not be sent."""
@@ -401,5 +389,5 @@ class PaperBroker(Broker):
 
     def _answer(self, client_order_id: str, status: OrderStatus, reason: str = "") -> OrderUpdate:
         return OrderUpdate(
-            client_order_id=client_order_id, status=status, reason=reason, ts_ns=self._paper.now_ns
+            client_order_id=client_order_id, status=status, reason=reason, ts_ns=self._form.paper.now_ns
         )

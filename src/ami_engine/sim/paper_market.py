@@ -59,8 +59,9 @@ def market_for(instrument: Instrument, cell: int, queue: QueueModel, *, partial_
 
 @dataclass(slots=True)
 class Door:
-    """One market; exactly one of ``record`` and ``venue`` is there."""
+    """One market, `cell` its number; exactly one of ``record`` and ``venue`` is there."""
 
+    cell: int
     instrument: Instrument
     grid: Grid
     market: PaperMarket

@@ -53,7 +53,9 @@ def market(n=400, seed=5):
 
 def join(features):
     mid = features["mid"]
-    return Proposal(action=Action.ACT, confidence=0.9, params={"bid": mid - 0.01, "ask": mid + 0.01, "size": 3})
+    return Proposal(
+        action=Action.ACT, confidence=0.9, params={"bid": mid - 0.01, "ask": mid + 0.01, "size": 3}
+    )
 
 
 def play(folder, settings, run_id="r", **run):
@@ -116,7 +118,10 @@ def test_the_feed_can_be_late_where_the_data_do_not_say(tmp_path):
     rows = [{"market_id": "M", "ts_ms": T0 + 100 * i, "bid": 9.99, "ask": 10.01} for i in range(5)]
     config = {"data": {"feed_latency_ms": 25.0}, "run": {"run_id": "r"}, "guards": POLICY}
     run_loop(
-        ListSource(rows, instruments=(M,)), PaperBroker(), config=config_from_dict(config), output_dir=tmp_path
+        ListSource(rows, instruments=(M,)),
+        PaperBroker(),
+        config=config_from_dict(config),
+        output_dir=tmp_path,
     )
     times = [packet["external"]["now_ns"] for packet in read_packets(tmp_path / "r")]
     assert times == [(T0 + 100 * i + 25) * MS for i in range(5)]

@@ -2,7 +2,9 @@
 
 import enum
 import math
+from collections import deque
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -20,6 +22,13 @@ class Text(str):
 
 class Number(float):
     """A number of a type of its own."""
+
+
+class Pair(NamedTuple):
+    """A level of a type of its own."""
+
+    price: float
+    size: float
 
 
 class Name(enum.StrEnum):
@@ -49,13 +58,29 @@ PRINTS = st.fixed_dictionaries(
 )
 GOOD_PRINTS = st.fixed_dictionaries(
     {"price": st.just(0.5), "size": st.just(2.0)},
-    optional={"aggressor_side": st.sampled_from(["buy", "sell"])},
+    optional={"aggressor_side": st.sampled_from(["buy", "sell"]), "ts_ns": WHOLES, "ts": st.just(7)},
 )
-TRADES = (
-    st.lists(PRINTS, max_size=2)
-    | st.tuples(PRINTS)
-    | st.lists(GOOD_PRINTS, min_size=1, max_size=1)
-    | st.just(None)
+TRADES = st.lists(PRINTS, max_size=2) | st.tuples(PRINTS) | st.lists(GOOD_PRINTS, max_size=3) | st.just(None)
+PRICES = st.sampled_from([0.5, 0.49, 0.25, 0.25, 1e308, -1e308, 5e-324, 0.0, 1, INF, -INF, NAN, True, "0.5"])
+LEVEL = (
+    st.tuples(PRICES, NUMBERS)
+    | st.tuples(PRICES, NUMBERS).map(list)
+    | st.sampled_from(
+        [None, "ab", (), (0.5,), (0.5, 1.0, 2.0), {0.25: 1, 0.5: 2}, {0.25, 0.5}, Pair(0.5, 1.0)]
+    )
+)
+GOOD_LEVELS = st.lists(
+    st.tuples(st.sampled_from([0.1, 0.25, 0.49, 0.5, 7.0]), st.sampled_from([1.0, 0.0, -0.0, 2.5])),
+    unique_by=lambda level: level[0],
+)
+LADDER = GOOD_LEVELS.map(sorted) | GOOD_LEVELS.map(lambda levels: sorted(levels, reverse=True))
+LEVELS = (
+    LADDER
+    | LADDER.map(tuple)
+    | LADDER.map(lambda levels: [list(level) for level in levels])
+    | st.tuples(LADDER, LEVEL).map(lambda both: [*both[0], both[1]])
+    | st.lists(LEVEL, max_size=3)
+    | st.sampled_from([None, "", "ab", 7, {}, {0.5: 1.0}, {(0.5, 1.0)}, deque([(0.5, 1.0)]), b"ab"])
 )
 RAW = st.dictionaries(
     st.sampled_from(
@@ -73,7 +98,8 @@ RAW = st.dictionaries(
                 ("market_id", "channel", "kind", "status", "defect", "instrument", "note"), TEXTS
             ),
             "trades": TRADES,
-            "bids": st.just([(0.5, 1.0)]),
+            "bids": LEVELS,
+            "asks": LEVELS,
             7: st.just(7),
         },
     ).map(lambda others: {**numbers, **others})
@@ -98,8 +124,11 @@ def parts(event):
     return repr(shown), bad, [type(value) for value in shown.values()]
 
 
-@settings(max_examples=1_500, deadline=None)
-@given(RAW | QUOTE, st.sampled_from(["", "D"]), st.sampled_from([0, 0, 5]))
+SNAPSHOT = st.fixed_dictionaries({"bids": LEVELS, "asks": LEVELS, "trades": TRADES, "ts_ns": st.just(5)})
+
+
+@settings(max_examples=2_500, deadline=None)
+@given(RAW | QUOTE | SNAPSHOT, st.sampled_from(["", "D"]), st.sampled_from([0, 0, 5]))
 def test_the_short_way_gives_what_the_long_one_gives(raw, market_id, offset_ns):
     kept = repr(raw)
     assert parts(decode_event(raw, market_id, offset_ns)) == parts(
@@ -115,12 +144,35 @@ def test_the_short_way_gives_what_the_long_one_gives(raw, market_id, offset_ns):
         {"ts_ns": 5, "received_ms": 7, "market_id": "N", "bid": 0.49, "bid_size": 0.0, "seq": 1},
         {"ts_ms": 5, "trades": [{"price": 0.5, "size": 2.0, "aggressor_side": "sell"}]},
         {"ts_ms": 5, "trades": [{"price": 0.5, "size": 2.0}]},
+        {"ts_ns": 5, "trades": [{"price": 0.5, "size": 2.0, "aggressor_side": "buy", "ts_ns": 4}]},
+        {"ts_ms": 5, "trades": [{"price": 0.5, "size": 2.0}, {"price": 0.4, "size": 1.0}]},
+        {"bids": [(0.5, 1.0), (0.25, 0.0)], "asks": [(0.51, 2.0), (0.52, 3.0)], "trades": []},
+        {"bids": (), "asks": [[0.51, 2.0], [0.52, 3.0]], "bid": None, "depth": None},
     ],
 )
 def test_plain_events_go_the_short_way(raw):
     short = _plain_event(raw, "M")
     assert short is not None
     assert msgspec.json.encode(short) == msgspec.json.encode(decode_event(MappingProxyType(raw), "M"))
+
+
+@pytest.mark.parametrize(
+    ("field", "levels"),
+    [
+        ("bids", [(0.5, 1.0), (0.5, 1.0)]),
+        ("asks", [(0.52, 1.0), (0.51, 1.0)]),
+        ("asks", [(0.5, 1.0), (INF, 1.0)]),
+        ("bids", [(-INF, 1.0)]),
+        ("bids", [(NAN, 1.0)]),
+        ("bids", [(0.5, -1.0)]),
+        ("bids", [(0.5, INF)]),
+        ("bids", [{0.25: 1.0, 0.5: 2.0}]),
+        ("bids", [(0.5, 1)]),
+        ("bids", [(1.0, 1.0)] * 5_001),
+    ],
+)
+def test_what_is_no_plain_level_goes_the_long_way(field, levels):
+    assert _plain_event({field: levels}, "M") is None
 
 
 def test_a_key_that_fails_when_it_is_compared_loses_nothing():
