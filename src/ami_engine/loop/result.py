@@ -36,11 +36,11 @@ class BatchResult:
         ConfigError: Neither rows nor a folder is given.
 
     >>> from ami_engine.kernels.rows import DecisionRow
+    >>> from ami_engine.loop.row_frames import columns_of
     >>> from dmc_core.layout import array_of
     >>> memory = RowMemory(["M"])
-    >>> memory.append(
-    ...     "decisions", array_of([DecisionRow(step=i + 1, equity=e) for i, e in enumerate([9.0, 9.0, 8.0])])
-    ... )
+    >>> rows = array_of([DecisionRow(step=i + 1, equity=e) for i, e in enumerate([9.0, 9.0, 8.0])])
+    >>> memory.append("decisions", columns_of(rows))
     >>> result = BatchResult({"steps": 3}, rows=memory)
     >>> result.equity["equity"].to_list(), result.refusals(1)
     ([9.0, 8.0], ())
