@@ -23,8 +23,8 @@ from dmc_core.layout import layout_of
 if TYPE_CHECKING:
     import numpy as np
 
-PART_ROWS = 262_144
-"""Rows of a part: at 26 columns 55 MB in memory."""
+PART_ROWS = 131_072
+"""Rows of a part: at 27 columns 28 MB in memory, twice while one is written."""
 PARTS = "part-*.parquet"
 
 

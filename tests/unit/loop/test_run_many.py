@@ -85,10 +85,11 @@ def test_workers_are_counted(workers):
 
 
 PROGRAM = """
-import os, time
+import os, signal, time
 from ami_engine.loop.run_many import run_many
 def waits(): os.write(1, b"runs\\n"); time.sleep(60)  # one write: two processes share the pipe
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
     try:
         run_many({"a": waits, "b": waits, "c": waits})
     except KeyboardInterrupt:
