@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from ami_engine.kernels.decision import Decision, Rules
-from ami_engine.kernels.guard import judge_plan, see
+from ami_engine.kernels.guard import judge_plan
+from ami_engine.kernels.observed import see
 from ami_engine.kernels.records import new_cell, new_state
 from ami_engine.kernels.telemetry import StepWindow, TimeWindow, count_recent, record_step, record_time
 from ami_engine.loop.decide import PolicyInUse

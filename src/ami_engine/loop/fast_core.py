@@ -10,9 +10,9 @@ from ami_engine.kernels import outcome as places
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.fused import judge_and_pursue, plan_and_see
-from ami_engine.kernels.guard import see
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput
+from ami_engine.kernels.observed import see
 from ami_engine.kernels.records import Cell, EngineState
 from ami_engine.loop.core import OpenOrder, Shown
 from ami_engine.loop.edge import Admitted
