@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ami_engine.kernels.book import Book
 from decision_schema.kernel import kernel
-from decision_schema.reasons import AWAITING_SNAPSHOT, CROSSED_BOOK, GAP, LOCKED_BOOK
+from decision_schema.reasons import CROSSED_BOOK, GAP, LOCKED_BOOK
 from decision_schema.units import NS_PER_MS
 from dmc_core.dmc.measures import distance_bps
 
@@ -44,7 +44,7 @@ def see_refused(s: Sanity, bad: int, now_ns: int) -> None:
     if bad == CROSSED_BOOK or bad == LOCKED_BOOK:
         if s.crossed_ns < 0:
             s.crossed_ns = now_ns
-    elif bad == GAP or bad == AWAITING_SNAPSHOT:
+    elif bad == GAP:
         s.gap_ns = now_ns
 
 

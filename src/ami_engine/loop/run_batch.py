@@ -16,6 +16,7 @@ from ami_engine.loop.batch import BatchRun, model_reasons_of
 from ami_engine.loop.batch_files import RowFiles, RowMemory
 from ami_engine.loop.column_source import ColumnSource
 from ami_engine.loop.columns import Columns, chunks_of
+from ami_engine.loop.day_start import venue_day
 from ami_engine.loop.engine import Engine, run_key
 from ami_engine.loop.facts import end_state, fill_model_of, manifest_of, peak_memory_mb, strays
 from ami_engine.loop.packet_rows import PacketRows
@@ -120,6 +121,7 @@ def run_batch(
         instruments=known,
         capabilities=broker.capabilities(),
         fast=compile_it,
+        day=venue_day(config.run.day_zone, config.run.day_start),
     )
     pieces = chunks_of(data, market_id=only)
     if output_dir is None:

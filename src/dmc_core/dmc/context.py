@@ -291,5 +291,3 @@ def _fill_orders(context: GuardContext, raw: Mapping[object, object]) -> None:
     _put(context, "self_gap_ticks", NAN, MALFORMED if unusable else ABSENT)
     if not (none_bought or bid_here == PRESENT):
         context.sources[SLOT["self_gap_ticks"]] = "own_bid"
-    elif not (none_sold or ask_here == PRESENT):
-        context.sources[SLOT["self_gap_ticks"]] = "own_ask"

@@ -87,7 +87,7 @@ OBSERVED: tuple[Observed, ...] = (
     Observed("wanted_size", "units", "size"),
     Observed("price_distance_bps", "bps", "mid"),
     Observed("price_distance_noise", "x", "sigma_5m"),
-    Observed("self_gap_ticks", "ticks", "tick"),
+    Observed("self_gap_ticks", "ticks", "own_ask"),
     Observed("size_multiple", "x", "typical_order_size"),
     Observed("same_order_age_ms", "ms", "same_order_age_ms"),
 )
@@ -266,7 +266,7 @@ GUARDS: tuple[Guard, ...] = (
     _row("allocation_orders", "allocated_open_orders", "max_open_orders", reasons.ALLOCATION_RESERVED,
          scope="leg"),
     _row("message_rate", "projected_messages", "max_messages", reasons.MESSAGE_RATE,
-         required=True, scope="leg", citation=f"{_RTS6}, Art. 15(1)(d)"),
+         scope="leg", citation=f"{_RTS6}, Art. 15(1)(d)"),
     _row("order_value_max", "wanted_value_usd", "max_order_usd", reasons.ORDER_VALUE_HIGH,
          required=True, scope="leg", citation=f"{_RTS6}, Art. 15(1)(b)"),
     _row("order_size_max", "wanted_size", "max_order_size", reasons.ORDER_SIZE_HIGH,

@@ -100,12 +100,12 @@ def gap_ticks(side: int, price: float, own_bid: float, own_ask: float, tick: flo
         price: Its limit; nan = it takes, and so meets whatever rests.
         own_bid: Highest own buy; -inf = none.
         own_ask: Lowest own sell; inf = none.
-        tick: Price step.
+        tick: Price step; nan = not known: two prices that differ are one tick apart, at least.
 
     >>> gap_ticks(1, 0.5, -INFINITY, 0.75, 0.125), gap_ticks(1, NAN, -INFINITY, 0.75, 0.125)
     (2.0, 0.0)
-    >>> gap_ticks(-1, 0.5, -INFINITY, 0.75, NAN)
-    1000000.0
+    >>> gap_ticks(-1, 0.5, -INFINITY, 0.75, NAN), gap_ticks(-1, 0.5, 0.25, 0.75, NAN)
+    (1000000.0, 1.0)
     """
     other = own_ask if side > 0 else own_bid
     way = float(side) * other
@@ -117,9 +117,11 @@ def gap_ticks(side: int, price: float, own_bid: float, own_ask: float, tick: flo
         return 0.0
     if way == -INFINITY:
         return -MOST_TICKS
-    if not tick > 0.0:
-        return NAN
-    gap = float(side) * (other - price) / tick
+    gap = float(side) * (other - price)
+    if tick > 0.0:
+        gap = gap / tick
+    elif gap != 0.0:
+        gap = 1.0 if gap > 0.0 else -1.0
     if gap > MOST_TICKS:
         return MOST_TICKS
     if gap < -MOST_TICKS:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from decision_schema.errors import ConfigError
+from decision_schema.meanings import meanings
 
 Tighter: TypeAlias = Literal["lower", "lower_0_off", "higher", "none"]
 
@@ -325,3 +326,21 @@ def tighten(base: RiskPolicy, other: RiskPolicy) -> tuple[RiskPolicy, list[str]]
         elif after != before:
             looser.append(field)
     return msgspec.structs.replace(base, **changes) if changes else base, looser
+
+
+_WAYS = {"lower": "lower", "lower_0_off": "lower; 0 = off", "higher": "higher", "none": "cannot change"}
+
+
+def table() -> str:
+    """Lay all limits out as Markdown for the docs: default, which way is tighter, scope, meaning.
+
+    >>> table().splitlines()[2]
+    '| `staleness_ms` | 1000 | lower | market | Oldest valid book that an order may rest on |'
+    """
+    texts, default = meanings(RiskPolicy.__doc__ or ""), RiskPolicy()
+    lines = ["| limit | default | tighter | of | meaning |", "|---|---|---|---|---|"]
+    for name, way in TIGHTER.items():
+        scope = "account" if name in ACCOUNT_LIMITS else "market"
+        text = texts[name].removesuffix(".").removesuffix("; 0 = off")
+        lines.append(f"| `{name}` | {getattr(default, name):g} | {_WAYS[way]} | {scope} | {text} |")
+    return "\n".join(lines)
