@@ -18,14 +18,13 @@ from dmc_core.dmc.guards import (
     N_LEG_ROWS,
     OFF,
     SEVERITY,
-    SLOT,
     VALUE_SLOT,
 )
 from dmc_core.dmc.judge import judge
 from dmc_core.dmc.measures import larger
 from dmc_core.dmc.worst_case import (
     FLAT_TOLERANCE,
-    ORDER_ROWS,
+    NO_TERMS_ROWS,
     Leg,
     Worst,
     base_of,
@@ -42,9 +41,7 @@ ACT, HOLD, CANCEL, EXIT, STOP = 0, 1, 2, 3, 4
 MAX_LEGS = 16
 """Most orders of one proposal."""
 _NO_FRACTION = 2.0**53
-_MARKET = SLOT["projected_market_exposure_usd"]
 _LEG_SLOTS = VALUE_SLOT[FIRST_LEG_ROW:]
-_MARKET_ROW = 1 << VALUE_SLOT.index(_MARKET)
 _SEVERER = tuple(
     sum(1 << row for row in range(FIRST_LEG_ROW) if SEVERITY[row] > action) for action in range(STOP + 1)
 )
@@ -164,10 +161,10 @@ def _judge_legs(
             leg.values[row] = context.observed[slot]
             leg.presence[row] = context.presence[slot]
             leg.verdicts[row] = out.verdicts[FIRST_LEG_ROW + row]
-        if leg.side == 0:  # without terms nothing can be asked of an order,
-            unknowns &= ~ORDER_ROWS
-            if context.presence[_MARKET] == ABSENT:
-                unknowns &= ~_MARKET_ROW  # and without a price nothing of that exposure
+        if leg.side == 0:  # without terms and a price nothing can be asked of an order and its exposure
+            for row in range(N_LEG_ROWS):
+                if leg.presence[row] == ABSENT:
+                    unknowns &= ~(NO_TERMS_ROWS & 1 << (FIRST_LEG_ROW + row))
         leg.allowed = 1
         if leg.increasing == 1:
             refusing |= breaches | unknowns

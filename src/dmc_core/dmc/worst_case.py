@@ -50,8 +50,10 @@ _TWIN = SLOT["same_order_age_ms"]
 _OF_ORDER = (_VALUE, _WANTED_VALUE, _WANTED_SIZE, _DISTANCE, _DISTANCE_NOISE, _GAP, _MULTIPLE, _TWIN)
 """Observed numbers of an order itself, which the account without one does not have."""
 _N_OF_ORDER = len(_OF_ORDER)
-ORDER_ROWS = sum(1 << row for row, guard in enumerate(GUARDS) if SLOT[guard.observed] in _OF_ORDER)
-"""Bits of the rows that speak of an order itself."""
+NO_TERMS_ROWS = sum(
+    1 << row for row, guard in enumerate(GUARDS) if SLOT[guard.observed] in (*_OF_ORDER, _MARKET)
+)
+"""Bits of the rows that an ACT without terms and without a price has no number for."""
 
 _MAX_MARKET = LIMIT_SLOT["max_per_market_usd"]
 _MAX_TOTAL = LIMIT_SLOT["max_total_exposure_usd"]
