@@ -237,7 +237,8 @@ def test_own_orders_that_cannot_be_read_refuse(key):
             assert mismatch.reason_codes[0].startswith("invalid_guard_input:own_")
     told = {name: value for name, value in working.items() if name != key}
     final, mismatch = modulate(ACTS[0], ALL_ON, told)
-    assert final.action is (Action.HOLD if key == "own_bid" else Action.ACT) or key == "own_ask"
+    left = {"own_bid": {"bid"}, "own_ask": {"ask"}, "tick": {"bid", "ask"}}[key]
+    assert set(final.params) & {"bid", "ask"} == left
     assert mismatch.reason_codes == ([] if key == "tick" else [f"missing_input:{key}"])
 
 
@@ -387,6 +388,13 @@ def states(draw):
         "adverse_15_ticks": draw(st.sampled_from([0.0, 1.0, 1.5])),
         "daily_realized_pnl_usd": draw(st.sampled_from([0.0, -2.0, -2.5])),
         "cost_ticks": draw(st.sampled_from([0.0, 1.0, 2.0, 2.5])),
+        "other_net_exposure_usd": draw(st.sampled_from([0.0, 1.5, -1.5])),
+        "reserved_exposure_usd": draw(st.sampled_from([0.0, 0.0, 4.0])),
+        "messages_in_window": draw(st.integers(0, 6)),
+        "executions_in_window": draw(st.integers(0, 6)),
+        "jump_bps": draw(st.sampled_from([0.0, 4.0, 6.0])),
+        "own_bid": draw(prices),
+        "own_ask": draw(prices),
     }
     for key in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=2)):
         bad = draw(st.sampled_from([math.nan, None, MISSING, MISSING, MISSING]))
@@ -408,6 +416,19 @@ policies = st.builds(
     max_spread_bps=st.sampled_from([100.0, 500.0]),
     min_depth=st.sampled_from([0.0, 1.0]),
     adv15_max_ticks=st.sampled_from([0.0, 1.0]),
+    max_long=st.sampled_from([0.0, 2.0]),
+    max_short=st.sampled_from([0.0, 2.0]),
+    max_net_exposure_usd=st.sampled_from([0.0, 2.0]),
+    max_leverage=st.sampled_from([0.0, 0.05]),
+    max_concentration=st.sampled_from([0.0, 0.02]),
+    max_order_usd=st.sampled_from([0.0, 1.0]),
+    max_order_size=st.sampled_from([0.0, 3.0]),
+    price_collar_bps=st.sampled_from([0.0, 1000.0]),
+    self_trade_min_ticks=st.sampled_from([0.0, 1.0]),
+    fat_finger_multiple=st.sampled_from([0.0, 2.0]),
+    max_messages=st.sampled_from([0, 5]),
+    max_executions=st.sampled_from([0, 5]),
+    max_jump_bps=st.sampled_from([0.0, 5.0]),
 )
 
 
