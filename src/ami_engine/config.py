@@ -1,6 +1,5 @@
 """RunConfig: everything a run is told, frozen, from TOML or code; unknown keys are refused."""
 
-import inspect
 import os
 import sys
 from collections.abc import Mapping
@@ -11,11 +10,14 @@ import msgspec
 
 from decision_schema.errors import ConfigError, ContractError
 from decision_schema.instruments import Instrument
+from decision_schema.meanings import meanings as meanings_of
 from decision_schema.units import DurationNs, Notional, Size
 from dmc_core.dmc.risk_policy import ACCOUNT_LIMITS, RiskPolicy
 
 MAX_LATENCY_MS = 60_000.0
 MAX_LATENCY_SIGMA = 3.0
+SHARE_TOLERANCE = 1e-9
+"""Shares add up to 1 within this part: a tenth has no exact float."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,12 +33,16 @@ class RunSection(_Section, frozen=True, kw_only=True):
         steps: Most events of the source; None = all.
         seed: Seed of every chance.
         dry_run: Everything but sending orders.
-        timer_ms: Interval of timer events; None = 1,000 with a live source or where a policy pulls stale
-            orders (`stale_cancel_ms`), else off.
+        timer_ms: Interval of timer events; None = 1,000 with a live source or where a policy pulls orders by
+            time (`stale_cancel_ms`, `max_crossed_ms`, `max_frozen_ms`), else off.
         initial_equity: Money at the start, in account currency.
         max_clock_skew_ms: How far a venue's time may be ahead of ours.
         fast: Run the kernels compiled (needs numba); the packets are the same. None = `mdm backtest`
             compiles where it pays, all other runs do not.
+        day_zone: Time zone of the venue, whose days the daily loss and drawdown are counted by.
+        day_start: Time of the day at which one begins there: ``17:00`` in New York for FX and futures.
+        allocation: Who may use the limits that all markets share: ``first`` come, first served, or
+            ``reserve``, where each entry of ``[[markets]]`` keeps its `share`.
     """
 
     mode: Literal["sim", "backtest", "paper", "live"] = "sim"
@@ -48,6 +54,9 @@ class RunSection(_Section, frozen=True, kw_only=True):
     initial_equity: Notional = 100.0
     max_clock_skew_ms: int = 1_000
     fast: bool | None = None
+    day_zone: str = "UTC"
+    day_start: str = "00:00"
+    allocation: Literal["first", "reserve"] = "first"
 
 
 class SimSection(_Section, frozen=True, kw_only=True):
@@ -251,11 +260,14 @@ class MarketSection(_Section, frozen=True, kw_only=True):
         market_id: Name of the market.
         guards: Its limits; ``policy`` in the file names those it begins from.
         execution: Its sizes and distances.
+        share: Part of the account's exposure and open orders that is kept for it with ``allocation =
+            "reserve"``; None = an equal part of what the others leave.
     """
 
     market_id: str
     guards: RiskPolicy = RiskPolicy()
     execution: ExecutionSection = ExecutionSection()
+    share: float | None = None
 
 
 class RunConfig(_Section, frozen=True, kw_only=True):
@@ -301,13 +313,46 @@ class RunConfig(_Section, frozen=True, kw_only=True):
         ):
             if len(set(names)) != len(names):
                 raise ConfigError(f"config: {what} repeat a market_id: {names}")
+        shares = [market.share for market in self.markets if market.share is not None]
+        for share in shares:
+            _check_number("markets share", share, 1.0)
+        if sum(shares) > 1.0 + SHARE_TOLERANCE:
+            raise ConfigError(f"config: the shares of the markets add up to {sum(shares):g}: give at most 1")
+        if shares and self.run.allocation == "first":
+            raise ConfigError('config: a share of a market goes with run.allocation = "reserve"')
+        if self.run.allocation == "reserve" and not self.markets:
+            raise ConfigError('config: run.allocation = "reserve" needs [[markets]] to reserve for')
+        if not _is_time_of_day(self.run.day_start):
+            raise ConfigError(f"config: run.day_start is {self.run.day_start!r}: give HH:MM, 00:00 to 23:59")
         if self.data.sources and (self.data.source != "sim" or self.data.params):
             raise ConfigError("config: give data.source or [[data.sources]], not both")
+
+    def shares(self) -> dict[str, float]:
+        """Give the part of the account's limits that is kept for each market; empty = first come.
+
+        >>> markets = [MarketSection(market_id="A", share=0.5), MarketSection(market_id="B")]
+        >>> RunConfig(run=RunSection(allocation="reserve"), markets=markets).shares()
+        {'A': 0.5, 'B': 0.5}
+        """
+        if self.run.allocation == "first":
+            return {}
+        given = [market.share for market in self.markets if market.share is not None]
+        untold = len(self.markets) - len(given)
+        rest = max(0.0, 1.0 - sum(given)) / untold if untold else 0.0
+        return {
+            market.market_id: rest if market.share is None else float(market.share) for market in self.markets
+        }
 
     @property
     def sample_ns(self) -> DurationNs:
         """The sample grid in nanoseconds."""
         return self.features.sample_ms * 1_000_000
+
+
+def _is_time_of_day(text: object) -> bool:
+    hours, colon, minutes = text.partition(":") if isinstance(text, str) else ("", "", "")
+    plain = all(len(part) == 2 and part.isascii() and part.isdigit() for part in (hours, minutes))
+    return bool(colon) and plain and int(hours) < 24 and int(minutes) < 60
 
 
 def check_run_id(run_id: str) -> None:
@@ -465,13 +510,13 @@ def table() -> str:
             continue
         lines += _rows(section, default)
     lines += _rows("[instruments]", Instrument())
-    meanings = _meanings(MarketSection.__doc__ or "")
+    meanings = meanings_of(MarketSection.__doc__ or "")
     lines += [f"| `[markets].{name}` | | {meanings[name]} |" for name in MarketSection.__struct_fields__]
     return "\n".join(lines)
 
 
 def _rows(place: str, section: msgspec.Struct) -> list[str]:
-    meanings = _meanings(type(section).__doc__ or "")
+    meanings = meanings_of(type(section).__doc__ or "")
     rows = []
     for name in section.__struct_fields__:
         value = getattr(section, name)
@@ -481,21 +526,3 @@ def _rows(place: str, section: msgspec.Struct) -> list[str]:
             shown = "none" if value is None else "false" if value is False else str(value) or '""'
             rows.append(f"| `{place}.{name}` | {shown} | {meanings.get(name, '')} |")
     return rows
-
-
-def _meanings(docstring: str) -> dict[str, str]:
-    """Read the meanings from the Args of a docstring."""
-    meanings: dict[str, str] = {}
-    name = ""
-    for line in inspect.cleandoc(docstring).partition("Args:\n")[2].splitlines():
-        text = line.strip()
-        indent = len(line) - len(line.lstrip())
-        head, colon, rest = text.partition(": ")
-        if indent == 4 and colon and head.isidentifier():
-            name = head
-            meanings[name] = rest
-        elif indent == 8 and name:
-            meanings[name] += f" {text}"
-        elif text and indent == 0:
-            break
-    return meanings

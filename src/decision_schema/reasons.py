@@ -99,6 +99,46 @@ REGIME_SIGMA = _reason("regime_sigma_high", "the five-minute volatility is above
 REGIME_SPREAD = _reason("regime_spread_wide", "the five-minute median spread is above the limit")
 REGIME_DEPTH = _reason("regime_depth_low", "the five-minute low depth is below the limit")
 REGIME_STALENESS = _reason("regime_staleness_high", "the five-minute longest silence is above the limit")
+DAILY_DRAWDOWN_STOP = _reason(
+    "daily_drawdown_stop", "the fall from the day's highest equity reached the limit"
+)
+REPEATED_EXECUTION = _reason(
+    "repeated_execution", "too many executions in the window: a person has to enable trading again"
+)
+BOOK_CROSSED = _reason("book_crossed", "the feed has shown a crossed or locked book for too long")
+BOOK_FROZEN = _reason("book_frozen", "the displayed book has not changed for too long")
+MID_JUMP = _reason("mid_jump", "one event moved the mid by more than the limit")
+VOLATILITY_HALT = _reason("volatility_halt", "the realised volatility of five minutes is above the limit")
+VOLATILITY_PAUSE = _reason(
+    "volatility_pause_active", "a pause after a jump or a volatility halt has not ended"
+)
+FEED_GAP = _reason("feed_gap", "messages of the book were lost too recently")
+BROKER_SLOW = _reason("broker_slow", "the broker has left a request without an answer for too long")
+LONG_CAP = _reason("long_cap", "the long position, everything working filled, would exceed the cap")
+SHORT_CAP = _reason("short_cap", "the short position, everything working filled, would exceed the cap")
+NET_EXPOSURE_CAP = _reason(
+    "net_exposure_cap", "the net exposure of the account, everything working filled, would exceed the cap"
+)
+LEVERAGE_CAP = _reason(
+    "leverage_cap", "the exposure of the account would exceed the allowed part of its equity"
+)
+CONCENTRATION_CAP = _reason(
+    "concentration_cap", "the exposure in this market would exceed the allowed part of the equity"
+)
+ALLOCATION_RESERVED = _reason(
+    "allocation_reserved", "what is left of an account limit is reserved for other markets"
+)
+ORDER_VALUE_HIGH = _reason("order_value_high", "the value of the order is above the limit")
+ORDER_SIZE_HIGH = _reason("order_size_high", "the size of the order is above the limit")
+PRICE_COLLAR = _reason("price_collar", "the price of the order is too far from the mid")
+SELF_TRADE = _reason("self_trade", "the order would trade with an own resting order, or come too near to it")
+FAT_FINGER = _reason("fat_finger", "the order is too large beside the own recent ones")
+MESSAGE_RATE = _reason(
+    "message_rate", "too many messages in the window: what is left of them is kept for cancels"
+)
+DUPLICATE_ORDER = _reason(
+    "duplicate_order", "an order of the same side, price and size was sent too recently"
+)
 POLICY_HOOK_ERROR = _reason("policy_hook_error", "the private policy hook failed")
 INVALID_POLICY = _reason("invalid_policy", "what was handed to the guards is no risk policy")
 INVALID_PROPOSAL = _reason("invalid_proposal", "what was handed to the guards is no proposal")

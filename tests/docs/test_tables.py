@@ -9,13 +9,14 @@ import pytest
 from ami_engine import config
 from ami_engine.features import catalogue
 from decision_schema import reasons
-from dmc_core.dmc import guards, named_policies
+from dmc_core.dmc import guards, named_policies, risk_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = (
     ("configuration.md", "config", config.table),
     ("features.md", "features", catalogue.table),
     ("guards.md", "guards", guards.table),
+    ("guards.md", "limits", risk_policy.table),
     *(("policies.md", name, partial(named_policies.table, name)) for name in named_policies.POLICY_NAMES),
     ("reasons.md", "reasons", reasons.table),
 )

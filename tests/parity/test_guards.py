@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from ami_engine.kernels.decision import Decision, Rules
-from ami_engine.kernels.guard import judge_plan, see
+from ami_engine.kernels.guard import judge_plan
+from ami_engine.kernels.observed import see
+from ami_engine.kernels.orders import OrderSlot
+from ami_engine.kernels.recent_orders import remember_order
 from ami_engine.kernels.records import new_cell, new_state
 from ami_engine.kernels.telemetry import StepWindow, TimeWindow, count_recent, record_step, record_time
 from ami_engine.loop.decide import PolicyInUse
@@ -93,11 +96,17 @@ class World:
         account.daily_pnl = account.drawdown = 0.0
         if not calm:
             account.daily_pnl, account.drawdown, account.equity = (number(rng) for _ in range(3))
+            account.daily_drawdown = number(rng)
             account.consecutive_losses = rng.randrange(4)
             state.ops_until_ns = state.now_ns + rng.choice([0, SECOND])
         if calm or rng.random() < 0.5:
             state.stopped = OK
-        for window in (state.cancels, state.failures, state.rate_limits, state.reconnects):
+        state.reserved_part = rng.choice([0.0, 0.0, 0.75])
+        if rng.random() < 0.2:
+            state.tripped_executions = 0
+            state.executions_since = state.executions.added
+        windows = (state.cancels, state.failures, state.rate_limits, state.reconnects)
+        for window in (*windows, state.executions, state.messages):
             for _ in range(rng.choice([0] * 20 + [1, 3, WINDOW_CAPACITY + 9])):
                 record_time(window, state.now_ns)
         record_step(state.errors, int(rng.random() < 0.05), 100)
@@ -129,20 +138,33 @@ class World:
             cell.adverse_until_ns = rng.choice([0, self.state.now_ns + 5])
             cell.markouts.untracked = int(rng.random() < 0.1)
             cell.markouts.added, cell.markouts.done[:] = 5000, [905, 904 + rng.randrange(2), 905, 4000]
+        self._move_memory(cell)
         orders.used = rng.randrange(5) if cell.index >= 0 else 0
         for slot in orders.slots[: orders.used]:
             slot.status, slot.side, slot.level = rng.randrange(5), rng.choice([1, -1]), rng.randrange(2)
             slot.lots = rng.choice([1, 2, 5, 10**9])
             slot.filled_lots, slot.step = rng.choice([0, 1]), rng.randrange(9)
             slot.is_exit = int(rng.random() < 0.1)
-        for name in ("position", "orders"):
+            slot.takes, slot.price_ticks = int(rng.random() < 0.1), rng.choice([40, 50])
+            slot.created_ns = slot.cancel_ns = self.state.now_ns - rng.choice([0, 10**6])
+        for name in ("position", "orders", "sanity", "recent"):
             write_record(fast[name], getattr(cell, name))
         write_record(fast["market"]["book"], market.book)
         fast["market"]["features"] = market.features
         for name in ("untracked", "added", "done"):
             fast["markouts"][name] = getattr(cell.markouts, name)
-        for name in ("session_open", "exiting", "adverse_until_ns"):
+        for name in ("session_open", "exiting", "adverse_until_ns", "reserved_part"):
             fast[name] = getattr(cell, name)
+
+    def _move_memory(self, cell):
+        rng, now, sanity = self.rng, self.state.now_ns, cell.sanity
+        sanity.crossed_ns, sanity.changed_ns, sanity.gap_ns = (rng.choice([-1, now, now - SECOND]) for _ in range(3))
+        sanity.jump_bps = number(rng)
+        cell.reserved_part = rng.choice([0.0, 0.25])
+        for _ in range(rng.randrange(3)):
+            sent = OrderSlot(side=rng.choice([1, -1]), takes=rng.randrange(2), price_ticks=rng.choice([40, 50]))
+            sent.lots = rng.choice([1, 2, 5])
+            remember_order(cell.recent, sent, now - rng.choice([0, 10**6]))
 
     def propose(self):
         rng, plan = self.rng, self.decision.plan
@@ -179,6 +201,7 @@ class World:
         same(self.decision, self.fast_decision[0])
         for cell, fast in zip(self.cells, self.fast_cells, strict=True):
             assert (cell.exiting, cell.adverse_until_ns) == (fast["exiting"], fast["adverse_until_ns"])
+            assert cell.sanity.pause_until_ns == fast["sanity"]["pause_until_ns"]
 
 
 @pytest.mark.parametrize("calm", [False, True])
@@ -223,6 +246,11 @@ def make_context(rng, context, calm):
         context.mid, context.bid, context.ask = (number(rng, 1.0) for _ in range(3))
     context.multiplier = rng.choice([1.0, 50.0, 1e-300])
     context.is_binary = rng.randrange(2)
+    context.other_net_long, context.other_net_short = rng.choice([0.0, 2.0, math.nan]), rng.choice([0.0, -2.0])
+    context.reserved_exposure, context.reserved_orders = rng.choice([math.nan, 1.0]), rng.choice([math.nan, 2.0])
+    context.messages, context.typical_size = rng.choice([math.nan, 4.0]), rng.choice([math.nan, 0.5])
+    context.own_bid, context.own_ask = rng.choice([math.nan, -math.inf, 0.4]), rng.choice([math.inf, 0.4])
+    context.tick = rng.choice([math.nan, 0.01])
 
 
 def make_legs(rng, legs, calm):
@@ -233,6 +261,7 @@ def make_legs(rng, legs, calm):
         leg.lot = rng.choice([0.0, 0.1, 1.0, 1e-300])
         leg.min_size = rng.choice([0.0, 1.0])
         leg.replaces = rng.choice([0.0, 0.0, 1.0, 5.0])
+        leg.keeps, leg.twin_age_ms = rng.randrange(2), rng.choice([math.nan, 0.0, 5.0])
         leg.clamped = rng.randrange(2)  # of the step before: must not count
 
 

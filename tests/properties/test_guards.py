@@ -34,6 +34,29 @@ ALL_ON = RiskPolicy(
     spread_med_5m_max_bps=500,
     depth_p10_5m_min=1,
     staleness_max_5m_ms=5000,
+    max_daily_drawdown_usd=5,
+    max_long=9,
+    max_short=9,
+    max_net_exposure_usd=9,
+    max_leverage=2,
+    max_concentration=0.5,
+    max_order_usd=4,
+    max_order_size=8,
+    price_collar_bps=2000,
+    price_collar_noise=5,
+    self_trade_min_ticks=1,
+    fat_finger_multiple=5,
+    max_messages=50,
+    message_reserve=5,
+    duplicate_window_ms=1,
+    max_executions=9,
+    max_crossed_ms=500,
+    max_frozen_ms=5000,
+    max_jump_bps=100,
+    max_jump_noise=3,
+    halt_vol_5m_bps=300,
+    gap_pause_ms=500,
+    max_answer_ms=900,
 )
 """No row is off, so every input counts."""
 GOOD = {
@@ -78,11 +101,31 @@ GOOD = {
     "staleness_max_5m": 500.0,
     "cost_ticks": 1.0,
     "tp_ticks": 2.0,
+    "daily_drawdown_usd": 0.0,
+    "executions_in_window": 0,
+    "messages_in_window": 0,
+    "unanswered_ms": 0.0,
+    "crossed_ms": 0.0,
+    "frozen_ms": 10.0,
+    "gap_age_ms": 9000.0,
+    "jump_bps": 1.0,
+    "jump_noise": 0.1,
+    "realized_vol_5m": 80.0,
+    "volatility_pause_until_ms": 0,
+    "typical_order_size": 1.0,
+    "other_net_exposure_usd": 0.0,
+    "reserved_exposure_usd": 1.0,
+    "reserved_open_orders": 1,
 }
+SIX = {"now_ms", "last_event_ts_ms", "depth", "spread_bps", "current_total_exposure_usd", "abs_inventory"}
 REQUIRED = {
     *("now_ms", "last_event_ts_ms", "depth", "spread_bps", "current_total_exposure_usd", "abs_inventory"),
     *("spread_ticks", "open_orders"),  # once their rows are on
+    *("mid", "equity_usd", "other_net_exposure_usd"),
+    *("open_buy", "open_sell"),  # untold, own orders may be in the way
 }
+NO_TERMS_NEEDED = {"mid", "equity_usd", "open_buy", "open_sell"}
+"""While nothing is at risk and no order is named, these say nothing."""
 MISSING = object()
 NEVER = [
     math.nan,
@@ -103,6 +146,7 @@ NEVER = [
 """Values that no input of any kind can have."""
 HARMLESS_WHEN_HUGE = {
     *("depth", "depth_p10_5m", "equity_usd", "daily_realized_pnl_usd", "steps_in_window", "tp_ticks"),
+    *("gap_age_ms", "typical_order_size"),
     "ask",  # asked only of an order that takes
 }
 ACTS = [
@@ -157,7 +201,7 @@ def test_no_act_with_a_value_that_cannot_be(key):
 def test_missing_true_and_huge(key):
     for proposal in ACTS:
         final, _ = modulate(proposal, ALL_ON, with_bad((key, MISSING)))
-        may = key not in REQUIRED
+        may = key not in REQUIRED or (key in NO_TERMS_NEEDED and proposal in ACTS[-2:])
         assert (final.action is Action.ACT) == may, key
 
         final, _ = modulate(proposal, ALL_ON, with_bad((key, True)))
@@ -166,7 +210,8 @@ def test_missing_true_and_huge(key):
         huge, _ = modulate(proposal, ALL_ON, with_bad((key, 1e308)))
         # While nothing is at risk and no order is named, no price matters.
         may = key in HARMLESS_WHEN_HUGE or (key == "mid" and proposal in ACTS[-2:])
-        if key != "multiplier":  # a huge one shrinks the sizes to next to nothing
+        # A huge multiplier shrinks the sizes to next to nothing; long elsewhere, a sale is a hedge.
+        if key not in ("multiplier", "other_net_exposure_usd"):
             assert (huge.action is Action.ACT) == may, key
 
 
@@ -178,6 +223,23 @@ def test_no_act_with_any_pair_of_bad_values():
             if bad is not MISSING or one in REQUIRED:
                 final, _ = modulate(ACTS[1], ALL_ON, with_bad((one, bad), (other, second)))
                 assert final.action is not Action.ACT, (one, bad, other, second)
+
+
+@pytest.mark.parametrize("key", ["own_bid", "own_ask", "tick"])
+def test_own_orders_that_cannot_be_read_refuse(key):
+    """They are asked for while own orders work; what is given as something else refuses in any case."""
+    working = {**GOOD, "open_buy": 1.0, "open_sell": 1.0, "own_bid": 0.4, "own_ask": 0.6, "tick": 0.01}
+    assert modulate(ACTS[0], ALL_ON, working)[0].action is Action.ACT
+    for bad in NEVER:
+        for proposal in ACTS:
+            final, mismatch = modulate(proposal, ALL_ON, {**working, key: bad})
+            assert final.action is Action.HOLD, bad
+            assert mismatch.reason_codes[0].startswith("invalid_guard_input:own_")
+    told = {name: value for name, value in working.items() if name != key}
+    final, mismatch = modulate(ACTS[0], ALL_ON, told)
+    left = {"own_bid": {"bid"}, "own_ask": {"ask"}, "tick": {"bid", "ask"}}[key]
+    assert set(final.params) & {"bid", "ask"} == left
+    assert mismatch.reason_codes == ([] if key == "tick" else [f"missing_input:{key}"])
 
 
 def test_numbers_of_numpy_are_numbers():
@@ -271,7 +333,7 @@ def test_no_context_makes_it_raise_or_act(context, proposal):
     final, mismatch = modulate(proposal, RiskPolicy(), context)
     assert isinstance(final, FinalDecision)
     assert isinstance(mismatch, MismatchInfo)
-    if not (isinstance(context, dict) and REQUIRED - {"spread_ticks", "open_orders"} <= context.keys()):
+    if not (isinstance(context, dict) and context.keys() >= SIX):
         assert final.action is not Action.ACT
     if isinstance(context, dict):
         assert (
@@ -326,6 +388,13 @@ def states(draw):
         "adverse_15_ticks": draw(st.sampled_from([0.0, 1.0, 1.5])),
         "daily_realized_pnl_usd": draw(st.sampled_from([0.0, -2.0, -2.5])),
         "cost_ticks": draw(st.sampled_from([0.0, 1.0, 2.0, 2.5])),
+        "other_net_exposure_usd": draw(st.sampled_from([0.0, 1.5, -1.5])),
+        "reserved_exposure_usd": draw(st.sampled_from([0.0, 0.0, 4.0])),
+        "messages_in_window": draw(st.integers(0, 6)),
+        "executions_in_window": draw(st.integers(0, 6)),
+        "jump_bps": draw(st.sampled_from([0.0, 4.0, 6.0])),
+        "own_bid": draw(prices),
+        "own_ask": draw(prices),
     }
     for key in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=2)):
         bad = draw(st.sampled_from([math.nan, None, MISSING, MISSING, MISSING]))
@@ -347,6 +416,19 @@ policies = st.builds(
     max_spread_bps=st.sampled_from([100.0, 500.0]),
     min_depth=st.sampled_from([0.0, 1.0]),
     adv15_max_ticks=st.sampled_from([0.0, 1.0]),
+    max_long=st.sampled_from([0.0, 2.0]),
+    max_short=st.sampled_from([0.0, 2.0]),
+    max_net_exposure_usd=st.sampled_from([0.0, 2.0]),
+    max_leverage=st.sampled_from([0.0, 0.05]),
+    max_concentration=st.sampled_from([0.0, 0.02]),
+    max_order_usd=st.sampled_from([0.0, 1.0]),
+    max_order_size=st.sampled_from([0.0, 3.0]),
+    price_collar_bps=st.sampled_from([0.0, 1000.0]),
+    self_trade_min_ticks=st.sampled_from([0.0, 1.0]),
+    fat_finger_multiple=st.sampled_from([0.0, 2.0]),
+    max_messages=st.sampled_from([0, 5]),
+    max_executions=st.sampled_from([0, 5]),
+    max_jump_bps=st.sampled_from([0.0, 5.0]),
 )
 
 

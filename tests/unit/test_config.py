@@ -103,7 +103,7 @@ UNKNOWN = [
     ({"features": {"samplems": 1}}, "did you mean 'sample_ms'?"),
     ({"broker": {"brokr": 1}}, "did you mean 'broker'?"),
     ({"instruments": [{"market_id": "A"}, {"tik_size": "1"}]}, "config: unknown key 'tik_size' in [[instruments]]: did you mean 'tick_size'?"),
-    ({"run": {"xyzzy": 1}}, "config: unknown key 'xyzzy' in [run]: known keys are dry_run, fast, initial_equity"),
+    ({"run": {"xyzzy": 1}}, "config: unknown key 'xyzzy' in [run]: known keys are allocation, day_start, day_zone"),
 ]  # fmt: skip
 
 

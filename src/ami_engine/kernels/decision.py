@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from ami_engine.kernels.orders import GTC, Intents, Wanted
 from dmc_core.dmc.context import GuardContext
-from dmc_core.dmc.decide import HOLD, MAX_LEGS, Judgement, Leg
+from dmc_core.dmc.decide import HOLD, MAX_LEGS, Judgement
 from dmc_core.dmc.guards import N_LIMITS
+from dmc_core.dmc.worst_case import Leg
 
 NAN = math.nan
 MAX_MESSAGES = 256

@@ -7,10 +7,11 @@ batch.py repeats all of it without Python between.
 """
 
 from ami_engine.kernels.decision import Decision, Proposed, Rules
-from ami_engine.kernels.guard import judge_plan, see
+from ami_engine.kernels.guard import judge_plan
 from ami_engine.kernels.inputs import Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput, show_model
 from ami_engine.kernels.observe import observe
+from ami_engine.kernels.observed import see
 from ami_engine.kernels.outcome import Outcome, write_outcome
 from ami_engine.kernels.plan import plan_orders
 from ami_engine.kernels.proposing import check_proposed, clear_proposed, hold_unasked, why_not_asked

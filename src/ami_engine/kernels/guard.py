@@ -3,26 +3,14 @@
 import math
 
 from ami_engine.kernels.decision import Decision, Plan
-from ami_engine.kernels.features import (
-    ADVERSE_15_TICKS,
-    ADVERSE_60_TICKS,
-    COST_TICKS,
-    DEPTH,
-    DEPTH_P10_5M,
-    SIGMA_5M,
-    SIGMA_SPIKE_Z,
-    SPREAD_BPS,
-    SPREAD_MED_5M,
-    SPREAD_TICKS,
-    STALENESS_MAX_5M,
-    STALENESS_MS,
-)
-from ami_engine.kernels.ledger import exposure, size_of
+from ami_engine.kernels.ledger import size_of
 from ami_engine.kernels.markouts import MAX_PENDING, N_HORIZONS
-from ami_engine.kernels.orders import count_open, find_working, remaining_lots
-from ami_engine.kernels.records import Cell, EngineState, open_sizes
-from ami_engine.kernels.telemetry import count_recent
-from decision_schema.instruments import floor_steps, price_of, unit_loss
+from ami_engine.kernels.observed import executions_now
+from ami_engine.kernels.orders import Wanted, find_working, remaining_lots
+from ami_engine.kernels.plan import ns_of
+from ami_engine.kernels.recent_orders import twin_age_ms
+from ami_engine.kernels.records import Cell, EngineState
+from decision_schema.instruments import floor_steps, price_of
 from decision_schema.kernel import kernel
 from decision_schema.reasons import (
     EXITING,
@@ -35,147 +23,25 @@ from decision_schema.reasons import (
     VENUE_INCONSISTENT,
 )
 from decision_schema.types import Action
-from decision_schema.units import NS_PER_MS, NS_PER_SECOND
-from dmc_core.dmc.context import GuardContext, observe
 from dmc_core.dmc.decide import ACT, CANCEL, EXIT, HOLD, STOP, decide
-from dmc_core.dmc.guards import BREACH, GUARD_SLOT, GUARDS, LIMIT_SLOT, MALFORMED, PRESENT, SLOT
+from dmc_core.dmc.guards import BREACH, GUARD_SLOT, GUARDS, LIMIT_SLOT
 
 NAN = math.nan
-MS = float(NS_PER_MS)
-_LONGEST_SEC = 4e9
-"""A longer window is for ever."""
 
-_FEATURES = (
-    STALENESS_MS, DEPTH, SPREAD_BPS, SPREAD_TICKS, SIGMA_SPIKE_Z, SIGMA_5M, SPREAD_MED_5M, DEPTH_P10_5M,
-    STALENESS_MAX_5M, ADVERSE_15_TICKS, ADVERSE_60_TICKS,
-)  # fmt: skip
-_FEATURE_SLOTS = tuple(
-    SLOT[name]
-    for name in (
-        "staleness_ms", "depth", "spread_bps", "spread_ticks", "sigma_spike_z", "sigma_5m", "spread_med_5m",
-        "depth_p10_5m", "staleness_max_5m", "adverse_15_ticks", "adverse_60_ticks",
-    )
-)  # fmt: skip
-_N_FEATURES = len(_FEATURES)
-
-_DAILY_LOSS = SLOT["daily_loss_usd"]
-_DRAWDOWN = SLOT["drawdown_usd"]
-_EQUITY = SLOT["equity_usd"]
-_FAILURES = SLOT["recent_failures"]
-_ERROR_RATE = SLOT["error_rate"]
-_MARKET_EXPOSURE = SLOT["market_exposure_usd"]
-_TOTAL_EXPOSURE = SLOT["total_exposure_usd"]
-_INVENTORY = SLOT["abs_inventory"]
-_ADVERSE_LEFT = SLOT["adverse_cooldown_left_ms"]
-_LOSSES = SLOT["consecutive_losses"]
-_STREAK_LEFT = SLOT["streak_cooldown_left_ms"]
-_EDGE = SLOT["edge_ticks"]
-_CANCELS = SLOT["cancels_in_window"]
-_OPS_LEFT = SLOT["ops_cooldown_left_ms"]
-_RATE_LIMITED = SLOT["rate_limited_in_window"]
-_RECONNECTS = SLOT["reconnects_in_window"]
-
-_BREAKER_SEC = LIMIT_SLOT["circuit_breaker_window_sec"]
-_ERROR_STEPS = LIMIT_SLOT["error_window_steps"]
-_TP_TICKS = LIMIT_SLOT["tp_ticks"]
-_COST_TICKS = LIMIT_SLOT["cost_ticks"]
-_CANCEL_WINDOW = LIMIT_SLOT["cancel_window_ms"]
 _ADVERSE_COOLDOWN = LIMIT_SLOT["adverse_cooldown_ms"]
 _STREAK_COOLDOWN = LIMIT_SLOT["streak_cooldown_ms"]
+_VOLATILITY_PAUSE = LIMIT_SLOT["volatility_pause_ms"]
+_DUPLICATE = LIMIT_SLOT["duplicate_window_ms"]
 
 _ADVERSE_15 = GUARD_SLOT["adverse_selection_high_15"]
 _ADVERSE_60 = GUARD_SLOT["adverse_selection_high_60"]
 _STREAK = GUARD_SLOT["loss_streak"]
+_HALT = GUARD_SLOT["volatility_halt"]
+_JUMP = GUARD_SLOT["jump"]
+_JUMP_NOISE = GUARD_SLOT["jump_noise"]
+_REPEATED = GUARD_SLOT["repeated_execution"]
 _STOPS = tuple(int(guard.severity is Action.STOP) for guard in GUARDS)
 _REASONS = tuple(guard.reason for guard in GUARDS)
-
-
-@kernel
-def see(
-    state: EngineState,
-    cells: list[Cell],
-    cell: Cell,
-    limits: list[float],
-    context: GuardContext,
-    now_ns: int,
-) -> None:
-    """Write what the guards see of the state."""
-    account, market, position = state.account, cell.market, cell.position
-    for i in range(_N_FEATURES):
-        observe(context, _FEATURE_SLOTS[i], market.features[_FEATURES[i]])
-    window_ns = int(min(limits[_BREAKER_SEC], _LONGEST_SEC) * float(NS_PER_SECOND))
-    cost = market.features[COST_TICKS]
-    if cost != cost:
-        cost = limits[_COST_TICKS]
-    total = 0.0
-    open_orders = 0
-    for i in range(state.n_cells):
-        total += exposure(cells[i].position)
-        open_orders += count_open(cells[i].orders)
-    inventory = size_of(position, position.lots)
-    cancel_window_ns = _ms_to_ns(limits[_CANCEL_WINDOW])
-    _supply(context, _DAILY_LOSS, -account.daily_pnl)
-    _supply(context, _DRAWDOWN, account.drawdown)
-    _supply(context, _EQUITY, account.equity)
-    _supply(context, _FAILURES, float(count_recent(state.failures, now_ns, window_ns)))
-    _supply(context, _ERROR_RATE, float(state.errors.errors) / limits[_ERROR_STEPS])
-    _supply(context, _MARKET_EXPOSURE, exposure(position))
-    _supply(context, _TOTAL_EXPOSURE, total)
-    _supply(context, _INVENTORY, abs(inventory))
-    _supply(context, _ADVERSE_LEFT, float(max(0, cell.adverse_until_ns - now_ns)) / MS)
-    _supply(context, _LOSSES, float(account.consecutive_losses))
-    _supply(context, _STREAK_LEFT, float(max(0, state.streak_until_ns - now_ns)) / MS)
-    _supply(context, _EDGE, limits[_TP_TICKS] - cost)
-    _supply(context, _CANCELS, float(count_recent(state.cancels, now_ns, cancel_window_ns)))
-    _supply(context, _OPS_LEFT, float(max(0, state.ops_until_ns - now_ns)) / MS)
-    _supply(context, _RATE_LIMITED, float(count_recent(state.rate_limits, now_ns, window_ns)))
-    _supply(context, _RECONNECTS, float(count_recent(state.reconnects, now_ns, window_ns)))
-    context.inventory = inventory
-    context.open_buy, context.open_sell = open_sizes(cell)
-    context.open_orders = float(open_orders)
-    context.other_exposure = _other_exposure(state, cells, cell.index)
-    context.mid, context.bid, context.ask = market.book.mid, market.book.bid, market.book.ask
-    context.multiplier = market.multiplier
-    context.is_binary = position.is_binary
-
-
-@kernel
-def _ms_to_ns(ms: float) -> int:
-    return int(min(ms, 1e3 * _LONGEST_SEC)) * NS_PER_MS
-
-
-@kernel
-def _supply(context: GuardContext, slot: int, value: float) -> None:
-    """Set an observed number that the loop always has: one that is not finite is unusable, not absent."""
-    context.observed[slot] = value
-    context.presence[slot] = PRESENT if value - value == 0.0 else MALFORMED
-
-
-@kernel
-def _other_exposure(state: EngineState, cells: list[Cell], index: int) -> float:
-    """Sum the worst case of all other markets, everything working filled."""
-    total = 0.0
-    for i in range(state.n_cells):
-        if i == index:
-            continue
-        other = cells[i]
-        open_buy, open_sell = open_sizes(other)
-        inventory = size_of(other.position, other.position.lots)
-        long = inventory + open_buy
-        short = open_sell - inventory
-        if not long > 0.0:
-            long = 0.0
-        if not short > 0.0:
-            short = 0.0
-        if long == 0.0 and short == 0.0:
-            continue
-        mid, binary = other.market.book.mid, other.position.is_binary == 1
-        at_risk = long * unit_loss(binary, other.market.multiplier, True, mid)
-        mirror = short * unit_loss(binary, other.market.multiplier, False, mid)
-        if mirror > at_risk:
-            at_risk = mirror
-        total += at_risk
-    return total
 
 
 @kernel
@@ -208,7 +74,7 @@ def judge_plan(
     judged = HOLD if verdict.hold != OK else asked
     decision.n_legs = 0
     if judged == ACT:
-        _write_legs(cell, decision)
+        _write_legs(cell, limits, decision, now_ns)
     decide(judged, decision.n_legs, decision.legs, decision.context, limits, judgement, hook_failed)
     for i in range(decision.n_legs):
         leg, want = decision.legs[i], plan.wanted[i]
@@ -239,7 +105,7 @@ def _why_hold(cell: Cell, asked: int, plan: Plan) -> int:
 
 
 @kernel
-def _write_legs(cell: Cell, decision: Decision) -> None:
+def _write_legs(cell: Cell, limits: list[float], decision: Decision, now_ns: int) -> None:
     market, plan = cell.market, decision.plan
     for i in range(plan.n_wanted):
         leg, want = decision.legs[i], plan.wanted[i]
@@ -252,7 +118,22 @@ def _write_legs(cell: Cell, decision: Decision) -> None:
         leg.min_size = size_of(cell.position, cell.min_lots)
         # What the level gives up stays counted: it may fill until its end is confirmed.
         leg.replaces = size_of(cell.position, min(left, want.lots))
+        leg.keeps = 0
+        leg.twin_age_ms = NAN
+        if working >= 0 and want.takes == 0 and left <= want.lots:
+            leg.keeps = int(cell.orders.slots[working].price_ticks == want.price_ticks)
+        if limits[_DUPLICATE] > 0.0 and leg.keeps == 0:
+            leg.twin_age_ms = twin_age_ms(cell.recent, want, now_ns)
+            for k in range(i):
+                if _is_twin(plan.wanted[k], want) and decision.legs[k].keeps == 0:
+                    leg.twin_age_ms = 0.0
     decision.n_legs = plan.n_wanted
+
+
+@kernel
+def _is_twin(a: Wanted, b: Wanted) -> bool:
+    same_price = a.takes == b.takes and (a.takes == 1 or a.price_ticks == b.price_ticks)
+    return same_price and a.side == b.side and a.lots == b.lots
 
 
 @kernel
@@ -263,10 +144,15 @@ def _latch(
     verdict, verdicts = decision.verdict, decision.judgement.verdicts
     adverse = verdicts[_ADVERSE_15] == BREACH or verdicts[_ADVERSE_60] == BREACH
     if limits[_ADVERSE_COOLDOWN] > 0.0 and adverse:
-        cell.adverse_until_ns = now_ns + _ms_to_ns(limits[_ADVERSE_COOLDOWN])
+        cell.adverse_until_ns = now_ns + ns_of(limits[_ADVERSE_COOLDOWN])
     if verdicts[_STREAK] == BREACH:
-        state.streak_until_ns = now_ns + _ms_to_ns(limits[_STREAK_COOLDOWN])
+        state.streak_until_ns = now_ns + ns_of(limits[_STREAK_COOLDOWN])
         state.account.consecutive_losses = 0
+    violent = verdicts[_HALT] == BREACH or verdicts[_JUMP] == BREACH or verdicts[_JUMP_NOISE] == BREACH
+    if limits[_VOLATILITY_PAUSE] > 0.0 and violent:
+        cell.sanity.pause_until_ns = now_ns + ns_of(limits[_VOLATILITY_PAUSE])
+    if verdicts[_REPEATED] == BREACH and state.tripped_executions == 0:
+        state.tripped_executions = executions_now(state, limits, now_ns)
     if inconsistent != 0:
         verdict.action = STOP
         verdict.mark = VENUE_INCONSISTENT
@@ -283,6 +169,18 @@ def _latch(
     elif cell.exiting == 1 and (verdict.action == ACT or verdict.action == HOLD or verdict.action == CANCEL):
         verdict.action = EXIT
         verdict.mark = EXITING
+
+
+@kernel
+def enable_executions(state: EngineState) -> None:
+    """Let trading go on after repeated executions disabled it: only for a person, with a reason on record.
+
+    The fills before it count no more.
+
+    Source: Commission Delegated Regulation (EU) 2017/589, Art. 15(3).
+    """
+    state.tripped_executions = 0
+    state.executions_since = state.executions.added
 
 
 @kernel

@@ -16,12 +16,13 @@ average price, and what is closed whole leaves exactly 0.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from ami_engine.kernels.venue_day import NEVER, VenueDay, next_day_ns
 from decision_schema.instruments import Instrument, price_of, unit_loss
 from decision_schema.kernel import kernel
-from decision_schema.units import NS_PER_DAY, Lots, Notional, Price, Size, UnixNs
+from decision_schema.units import Lots, Notional, Price, Size, UnixNs
 
 NAN = math.nan
 SCRATCH = 1e-9
@@ -71,7 +72,8 @@ class Account:
 
     ``unrealized`` and all that follows it is as of the last `value_account`. Drawdown and daily
     profit are differences of ``profit``, which transfers do not touch; ``peak_equity`` and
-    ``day_anchor_equity`` show the same levels at the present transfers.
+    ``day_anchor_equity`` show the same levels at the present transfers. ``next_day_ns`` is when the
+    next day of the venue begins.
     """
 
     initial_equity: float
@@ -88,10 +90,13 @@ class Account:
     peak_equity: float = 0.0
     drawdown: float = 0.0
     max_drawdown: float = 0.0
-    day_index: int = -1
+    next_day_ns: int = NEVER
     day_anchor_profit: float = 0.0
     day_anchor_equity: float = 0.0
     daily_pnl: float = 0.0
+    day_peak_profit: float = 0.0
+    daily_drawdown: float = 0.0
+    day: VenueDay = field(default_factory=VenueDay)
 
 
 def new_position(instrument: Instrument) -> Position:
@@ -279,8 +284,9 @@ def value_account(a: Account, cells: Sequence[HasPosition], n_cells: int, now_ns
     """Value the positions of the first cells, in order: equity, drawdown and daily profit as of now.
 
     unrealized = position value - cost. drawdown = the highest profit so far (at least 0) - profit.
-    daily_pnl = profit - profit at the last valuation before the UTC midnight of `now_ns`; a clock
-    that runs back over midnight does not move the anchor.
+    daily_pnl = profit - profit at the last valuation before the present day of the venue (its zone and
+    start stand in `a.day`; without them UTC midnight); a clock that runs back over it does not move the
+    anchor. daily_drawdown = the highest profit of the day, the anchor's included - profit.
 
     >>> a, p = new_account(100.0), Position(1, 1, 1.0, 0)
     >>> apply_fill(a, p, 1, 2, 10.0, 0.5)
@@ -290,10 +296,10 @@ def value_account(a: Account, cells: Sequence[HasPosition], n_cells: int, now_ns
     >>> a.unrealized, a.equity, a.drawdown, a.daily_pnl
     (-2.0, 97.5, 2.5, -2.5)
     """
-    day = now_ns // NS_PER_DAY
-    if day > a.day_index:
-        a.day_index = day
+    if now_ns >= a.next_day_ns:
+        a.next_day_ns = next_day_ns(a.day, now_ns)
         a.day_anchor_profit = a.profit
+        a.day_peak_profit = a.profit
     unrealized = 0.0
     for i in range(n_cells):
         p = cells[i].position
@@ -309,6 +315,9 @@ def value_account(a: Account, cells: Sequence[HasPosition], n_cells: int, now_ns
         a.max_drawdown = a.drawdown
     a.peak_equity = a.initial_equity + a.transfers + a.peak_profit
     a.daily_pnl = a.profit - a.day_anchor_profit
+    if a.profit > a.day_peak_profit:
+        a.day_peak_profit = a.profit
+    a.daily_drawdown = a.day_peak_profit - a.profit
     a.day_anchor_equity = a.initial_equity + a.transfers + a.day_anchor_profit
 
 

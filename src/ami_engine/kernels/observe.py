@@ -22,6 +22,7 @@ from ami_engine.kernels.markouts import advance_markouts, refresh_own
 from ami_engine.kernels.orders import follow_queues
 from ami_engine.kernels.quality import count_event
 from ami_engine.kernels.records import Cell, EngineState
+from ami_engine.kernels.sanity import see_book, see_refused
 from ami_engine.kernels.telemetry import record_time
 from decision_schema.kernel import kernel
 from decision_schema.reasons import OK
@@ -44,8 +45,12 @@ def observe(
     market, position = cell.market, cell.position
     advance_markouts(cell.markouts, now_ns, market.book.mid, market.tick_num, market.tick_den)
     advance_time(market, now_ns)
-    if inp.kind == MARKET and inp.bad == OK:
-        _take_event(state, cell, inp, trades, now_ns)
+    cell.sanity.jump_bps = 0.0
+    if inp.kind == MARKET:
+        if inp.bad == OK:
+            _take_event(state, cell, inp, trades, now_ns)
+        else:
+            see_refused(cell.sanity, inp.bad, now_ns)
     refresh_features(market, now_ns)
     refresh_own(market, cell.markouts, now_ns)
     mark_position(position, market.book.mid, now_ns)
@@ -59,6 +64,8 @@ def _take_event(state: EngineState, cell: Cell, inp: Input, trades: list[TradeRo
     if state.first_ns < 0:
         state.first_ns = now_ns
     count_event(quality, inp, market.book, trades, now_ns)
+    if inp.has_book == 1:
+        see_book(cell.sanity, market.book, market.staged, now_ns)
     take_market(market, inp, trades, now_ns)
     if inp.has_book == 1:
         if market.book.n_bids == 0 or market.book.n_asks == 0:

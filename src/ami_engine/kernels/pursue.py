@@ -16,6 +16,7 @@ from ami_engine.kernels.orders import (
     request_cancel,
 )
 from ami_engine.kernels.plan import ns_of
+from ami_engine.kernels.recent_orders import remember_order
 from ami_engine.kernels.records import Cell, EngineState
 from ami_engine.kernels.telemetry import record_time
 from decision_schema import reasons
@@ -38,6 +39,8 @@ KEEP, CANCEL_INCREASING, CANCEL_ALL = 0, 1, 2
 _RESTING = tuple(("keep", "cancel_increasing", "cancel_all").index(guard.resting) for guard in GUARDS)
 """What a breach of each row does to resting orders."""
 _THROTTLE = LIMIT_SLOT["throttle_refresh_ms"]
+_FAT_FINGER = LIMIT_SLOT["fat_finger_multiple"]
+_DUPLICATE = LIMIT_SLOT["duplicate_window_ms"]
 
 
 @kernel
@@ -88,7 +91,8 @@ def pursue(
             )
             if intents.n == 0 or kept > 1:
                 verdict.kept = _WHY_KEPT[kept]
-    _address(state, cell, intents, decision, now_ns)
+    remembers = int(rules.limits[_FAT_FINGER] > 0.0 or rules.limits[_DUPLICATE] > 0.0)
+    _address(state, cell, intents, decision, now_ns, remembers)
 
 
 @kernel
@@ -105,7 +109,7 @@ def _cancel_elsewhere(
         intents.n = 0
         intents.most = min(room, MAX_INTENTS)
         cancel_orders(other.orders, other.position.lots, now_ns, 0, intents)
-        _address(state, other, intents, decision, now_ns)
+        _address(state, other, intents, decision, now_ns, 0)
 
 
 @kernel
@@ -157,7 +161,9 @@ def _exit(cell: Cell, rules: Rules, now_ns: int, intents: Intents) -> None:
 
 
 @kernel
-def _address(state: EngineState, cell: Cell, intents: Intents, decision: Decision, now_ns: int) -> None:
+def _address(
+    state: EngineState, cell: Cell, intents: Intents, decision: Decision, now_ns: int, remembers: int
+) -> None:
     """Make the intents of a market messages, and name each new order (step, leg) for ever."""
     for i in range(intents.n):
         intent = intents.items[i]
@@ -166,6 +172,8 @@ def _address(state: EngineState, cell: Cell, intents: Intents, decision: Decisio
         if intent.op != CANCEL:
             slot.step = state.step
             slot.leg = decision.n_messages
+            if remembers == 1 and slot.is_exit == 0:
+                remember_order(cell.recent, slot, now_ns)
         message.op = intent.op
         message.cell = cell.index
         message.slot = intent.slot
@@ -180,6 +188,7 @@ def _address(state: EngineState, cell: Cell, intents: Intents, decision: Decisio
             message.old_leg = old.leg
         if intent.op == CANCEL or intent.op == REPLACE:
             record_time(state.cancels, now_ns)
+        record_time(state.messages, now_ns)
         decision.n_messages += 1
 
 

@@ -10,6 +10,8 @@ from ami_engine.kernels.ledger import Account, Position, new_account, new_positi
 from ami_engine.kernels.markouts import MarkoutState
 from ami_engine.kernels.orders import Orders, remaining_lots
 from ami_engine.kernels.quality import DataQuality
+from ami_engine.kernels.recent_orders import RecentOrders
+from ami_engine.kernels.sanity import Sanity
 from ami_engine.kernels.telemetry import StepWindow, TimeWindow
 from decision_schema.instruments import Instrument, price_of
 from decision_schema.kernel import kernel
@@ -45,6 +47,9 @@ class Cell:
         min_lots: Least size of an order in lots.
         quality: What the data were like.
         memory: The memory of a compiled model.
+        sanity: What was odd about its data lately.
+        recent: Its last own orders, where a limit asks for them.
+        reserved_part: Part of the account's limits that is kept for it.
     """
 
     index: int
@@ -62,6 +67,9 @@ class Cell:
     exiting: int = 0
     session_open: int = 1
     adverse_until_ns: int = 0
+    sanity: Sanity = field(default_factory=Sanity)
+    recent: RecentOrders = field(default_factory=RecentOrders)
+    reserved_part: float = 0.0
 
 
 @dataclass(slots=True)
@@ -84,6 +92,12 @@ class EngineState:
         ops_until_ns: End of the pause after operations reported trouble.
         fills_bought: Fills of buys that the ledger took, each once.
         fills_sold: Fills of sales.
+        executions: Times of the fills.
+        executions_since: Number of the first fill that counts: those before a person enabled trading again
+            do not.
+        tripped_executions: How many fills disabled trading until a person enables it; 0 = it is enabled.
+        messages: Times of the messages sent.
+        reserved_part: Part of the account's limits that is kept for single markets, of all of them.
     """
 
     account: Account
@@ -91,6 +105,8 @@ class EngineState:
     failures: TimeWindow = field(default_factory=TimeWindow)
     rate_limits: TimeWindow = field(default_factory=TimeWindow)
     reconnects: TimeWindow = field(default_factory=TimeWindow)
+    executions: TimeWindow = field(default_factory=TimeWindow)
+    messages: TimeWindow = field(default_factory=TimeWindow)
     errors: StepWindow = field(default_factory=StepWindow)
     n_cells: int = 0
     is_live: int = 0
@@ -105,6 +121,9 @@ class EngineState:
     ops_until_ns: int = 0
     fills_bought: int = 0
     fills_sold: int = 0
+    executions_since: int = 0
+    tripped_executions: int = 0
+    reserved_part: float = 0.0
 
 
 def new_state(initial_equity: float) -> EngineState:

@@ -106,6 +106,7 @@ def take_fill(
     amount = size_of(cell.position, lots) * cell.position.multiplier
     mid = record_cost(cell.costs, role, side, lots, amount, price, fee)
     record_fill(cell.markouts, price, side, now_ns, amount, mid)
+    record_time(state.executions, now_ns)
     if side > 0:
         state.fills_bought += 1
     else:

@@ -67,13 +67,14 @@ def settled(
 def timer_interval_ns(config: RunConfig, *, live: bool) -> DurationNs:
     """Give the interval of timer events; 0 = there are none.
 
-    Unless the config says, they come with a live source, and where a policy pulls stale orders: by
-    time alone, where no event may come.
+    Unless the config says, they come with a live source, and where a policy pulls orders that stand on
+    a stale, crossed or frozen book: by time alone, where no event may come.
     """
     if config.run.timer_ms is not None:
         return config.run.timer_ms * NS_PER_MS
     policies = (config.guards, *(market.guards for market in config.markets))
-    if live or any(policy.stale_cancel_ms > 0 for policy in policies):
+    waits = (p.stale_cancel_ms > 0 or p.max_crossed_ms > 0 or p.max_frozen_ms > 0 for p in policies)
+    if live or any(waits):
         return TIMER_MS * NS_PER_MS
     return 0
 

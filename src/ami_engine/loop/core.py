@@ -12,8 +12,8 @@ import msgspec
 from ami_engine.kernels.book import copy_book
 from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.fused import decide_step, judge_and_pursue, open_step, plan_and_see, take_input
-from ami_engine.kernels.guard import see
 from ami_engine.kernels.model_input import ModelInput
+from ami_engine.kernels.observed import see
 from ami_engine.kernels.orders import FREE
 from ami_engine.kernels.proposing import check_proposed
 from ami_engine.kernels.records import Cell, EngineState

@@ -13,6 +13,7 @@ from ami_engine.execution.entries import EntryLog
 from ami_engine.execution.order_ids import OrderIds
 from ami_engine.kernels.decision import Rules
 from ami_engine.kernels.records import Cell, EngineState, new_cell, new_state
+from ami_engine.kernels.venue_day import VenueDay
 from ami_engine.loop.core import Core
 from ami_engine.loop.fast_core import FastCore
 from ami_engine.mdm.decision_engine import DecisionEngine
@@ -51,6 +52,7 @@ class Engine:
         capabilities: What the broker can do.
         policy_hook: The private policy hook; None = there is none.
         fast: Whether the core runs compiled.
+        day: When the days of the venue begin; None = at midnight UTC.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Engine:
         capabilities: Capabilities,
         policy_hook: PolicyHook | None = None,
         fast: bool = False,
+        day: VenueDay | None = None,
     ) -> None:
         self.run_id = run_id
         self.run_key = run_key
@@ -89,6 +92,10 @@ class Engine:
         state = new_state(config.run.initial_equity)
         state.is_live = int(capabilities.live)
         state.warmup_ns = model.warmup_ms * NS_PER_MS
+        self._shares = config.shares()
+        state.reserved_part = sum(self._shares.values())
+        if day is not None:
+            state.account.day = day
         blank = self.make_cell(-1, DEFAULT_INSTRUMENT)
         make = FastCore if fast else Core
         self.core: Core | FastCore = make(state, blank, rules_record(self.account_rules))
@@ -143,6 +150,7 @@ class Engine:
         """Make the state of a market that has seen nothing yet."""
         can = self.capabilities
         cell = new_cell(index, instrument, self.config.sample_ns, can.cancel, can.replace)
+        cell.reserved_part = self._shares.get(instrument.market_id, 0.0) if index >= 0 else 0.0
         if self.model.kernel_model is not None:
             cell.memory.values[:] = self.model.kernel_model.first_memory()
         return cell

@@ -9,9 +9,9 @@ from ami_engine.kernels import fused
 from ami_engine.kernels.book import Book
 from ami_engine.kernels.decision import Decision, Proposed, Rules
 from ami_engine.kernels.fused import judge_and_pursue, plan_and_see
-from ami_engine.kernels.guard import see
 from ami_engine.kernels.inputs import DepartureRow, Input, TradeRow
 from ami_engine.kernels.model_input import ModelInput
+from ami_engine.kernels.observed import see
 from ami_engine.kernels.outcome import (
     EQUITY,
     FEATURES,

@@ -19,6 +19,7 @@ from ami_engine.loop.column_source import ColumnSource
 from ami_engine.loop.columns import chunks_of
 from ami_engine.loop.compile_choice import events_of, is_compiled, tell_compiling
 from ami_engine.loop.configured_broker import make_broker
+from ami_engine.loop.day_start import venue_day
 from ami_engine.loop.drive_batch import drive_columns, drive_sources
 from ami_engine.loop.engine import Engine, run_key
 from ami_engine.loop.facts import manifest_of
@@ -136,6 +137,7 @@ def run_batch(
         instruments=known,
         capabilities=broker.capabilities(),
         fast=compile_it,
+        day=venue_day(config.run.day_zone, config.run.day_start),
     )
     engine_ns = clock.elapsed_ns() - begun_ns
 

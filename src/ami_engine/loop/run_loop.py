@@ -19,6 +19,7 @@ from ami_engine.execution.gateway import Gateway, Message
 from ami_engine.kernels.ledger import value_account
 from ami_engine.kernels.orders import CANCELING, SENT, UNKNOWN
 from ami_engine.loop.arguments import feed_delay_of, settled, sources_of, timer_interval_ns, venues_of
+from ami_engine.loop.day_start import venue_day
 from ami_engine.loop.edge import Admitted, Edge
 from ami_engine.loop.engine import Engine, run_key
 from ami_engine.loop.facts import (
@@ -203,6 +204,7 @@ class LiveRun:
             capabilities=capabilities,
             policy_hook=policy_hook,
             fast=fast,
+            day=venue_day(config.run.day_zone, config.run.day_start),
         )
         core = self.engine.core
         if isinstance(core, FastCore) and model.kernel_model is not None:

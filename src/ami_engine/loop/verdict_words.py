@@ -8,9 +8,9 @@ from ami_engine.loop.decide import PolicyInUse
 from decision_schema import reasons
 from decision_schema.reasons import NAMES
 from decision_schema.types import Action, GuardResult
-from dmc_core.dmc.decide import Leg
 from dmc_core.dmc.guards import ACTIONS
 from dmc_core.dmc.modulator import all_results, clamp_flags, refusal_codes, refusal_names
+from dmc_core.dmc.worst_case import Leg
 
 
 class Words(NamedTuple):

@@ -41,6 +41,14 @@ class GuardContext:
         mid, bid, ask: Last valid prices; nan = unknown.
         multiplier: Units of base in one unit of size.
         is_binary: 1 = the market settles at 0 or 1: a short then loses 1 - price.
+        other_net_long: What the other markets risk on the long side less the short one, their buys filled;
+            `other_net_short` the mirror, their sales filled.
+        reserved_exposure: Exposure kept free for other markets; nan = the account reserves nothing.
+        reserved_orders: Orders kept free for them.
+        messages: Messages sent in the window of the policy.
+        own_bid: Highest own buy of the market; -inf = none. `own_ask` the lowest own sale; inf = none.
+        tick: Price step of the market.
+        typical_size: Median size of the last own orders; nan = too few.
         market_id: The market that all this is of; empty = not told.
         sources: The input that is missing where it is another than the slot's own.
     """
@@ -59,6 +67,15 @@ class GuardContext:
     ask: float = NAN
     multiplier: float = 1.0
     is_binary: int = 0
+    other_net_long: float = NAN
+    other_net_short: float = NAN
+    reserved_exposure: float = NAN
+    reserved_orders: float = NAN
+    messages: float = NAN
+    own_bid: float = NAN
+    own_ask: float = NAN
+    tick: float = NAN
+    typical_size: float = NAN
     market_id: str = ""
     sources: dict[int, str] = field(default_factory=dict)
 
@@ -79,6 +96,15 @@ AS_GIVEN_NOT_NEGATIVE = (
     "drawdown_usd",
     "rate_limited_in_window",
     "reconnects_in_window",
+    "daily_drawdown_usd",
+    "executions_in_window",
+    "crossed_ms",
+    "frozen_ms",
+    "jump_bps",
+    "jump_noise",
+    "realized_vol_5m",
+    "gap_age_ms",
+    "unanswered_ms",
 )
 """... and never negative."""
 
@@ -151,6 +177,7 @@ def _fill(context: GuardContext, raw: Mapping[object, object], policy: RiskPolic
         ("adverse_cooldown_left_ms", "adverse_cooldown_until_ms"),
         ("streak_cooldown_left_ms", "streak_cooldown_until_ms"),
         ("ops_cooldown_left_ms", "ops_cooldown_until_ms"),
+        ("volatility_pause_left_ms", "volatility_pause_until_ms"),
     ):
         until, until_here = _read(raw, key)
         put(name, max(0.0, until - now), until_here if until_here != PRESENT else now_here)
@@ -183,6 +210,7 @@ def _fill(context: GuardContext, raw: Mapping[object, object], policy: RiskPolic
 
     _fill_position(context, raw)
     _fill_account(context, raw)
+    _fill_orders(context, raw)
 
 
 def _fill_position(context: GuardContext, raw: Mapping[object, object]) -> None:
@@ -230,3 +258,36 @@ def _fill_account(context: GuardContext, raw: Mapping[object, object]) -> None:
     # Without this market's own part, all of the total counts as other markets': the safe side.
     known_part = market if market_here == PRESENT else 0.0
     context.other_exposure = max(0.0, total - known_part) if total_here == PRESENT else NAN
+    net, net_here = _read(raw, "other_net_exposure_usd")
+    context.other_net_long, context.other_net_short = net, -net
+    _put(context, "projected_net_exposure_usd", NAN, net_here)
+    for slot, name in (
+        ("allocated_exposure_usd", "reserved_exposure_usd"),
+        ("allocated_open_orders", "reserved_open_orders"),
+    ):
+        _put(context, slot, NAN, _read(raw, name, least=0.0)[1])
+    context.reserved_exposure, _ = _read(raw, "reserved_exposure_usd", least=0.0)
+    context.reserved_orders, _ = _read(raw, "reserved_open_orders", least=0.0)
+    equity_here = context.presence[SLOT["equity_usd"]]
+    for name in ("projected_leverage", "projected_concentration"):
+        _put(context, name, NAN, equity_here)
+
+
+def _fill_orders(context: GuardContext, raw: Mapping[object, object]) -> None:
+    """Read what is known of our own orders."""
+    context.messages, messages_here = _read(raw, "messages_in_window", least=0.0)
+    _put(context, "projected_messages", NAN, messages_here)
+    context.typical_size, size_here = _read(raw, "typical_order_size", least=_POSITIVE)
+    _put(context, "size_multiple", NAN, size_here)
+    context.tick, tick_here = _read(raw, "tick", least=_POSITIVE)
+    bid, bid_here = _read(raw, "own_bid")
+    ask, ask_here = _read(raw, "own_ask")
+    # Without orders that work on a side there is none to meet; untold, nothing is proven.
+    none_bought = bid_here == ABSENT and context.opens_known == 1 and context.open_buy == 0.0
+    none_sold = ask_here == ABSENT and context.opens_known == 1 and context.open_sell == 0.0
+    context.own_bid = -math.inf if none_bought else bid
+    context.own_ask = math.inf if none_sold else ask
+    unusable = MALFORMED in (tick_here, bid_here, ask_here)
+    _put(context, "self_gap_ticks", NAN, MALFORMED if unusable else ABSENT)
+    if not (none_bought or bid_here == PRESENT):
+        context.sources[SLOT["self_gap_ticks"]] = "own_bid"

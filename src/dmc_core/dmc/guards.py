@@ -6,7 +6,7 @@ either where the row is strict). What a row refuses depends on the direction of 
 refuse only what increases it.
 
 To add a guard: one row here, its limit in risk_policy.py, its reason in reasons.py and, if the
-value is new, one observed slot.
+value is new, one observed slot and one scalar function (measures.py). Rows of legs stand last.
 """
 
 from typing import Literal, NamedTuple
@@ -60,11 +60,36 @@ OBSERVED: tuple[Observed, ...] = (
     Observed("spread_med_5m", "bps", "spread_med_5m"),
     Observed("depth_p10_5m", "units", "depth_p10_5m"),
     Observed("staleness_max_5m", "ms", "staleness_max_5m"),
+    Observed("daily_drawdown_usd", "usd", "daily_drawdown_usd"),
+    Observed("executions_in_window", "count", "executions_in_window"),
+    Observed("crossed_ms", "ms", "crossed_ms"),
+    Observed("frozen_ms", "ms", "frozen_ms"),
+    Observed("jump_bps", "bps", "jump_bps"),
+    Observed("jump_noise", "x", "jump_noise"),
+    Observed("realized_vol_5m", "bps", "realized_vol_5m"),
+    Observed("volatility_pause_left_ms", "ms", "volatility_pause_until_ms"),
+    Observed("gap_age_ms", "ms", "gap_age_ms"),
+    Observed("unanswered_ms", "ms", "unanswered_ms"),
     Observed("projected_market_exposure_usd", "usd", "mid"),
     Observed("projected_total_exposure_usd", "usd", "current_total_exposure_usd"),
     Observed("projected_abs_inventory", "units", "abs_inventory"),
     Observed("projected_open_orders", "count", "open_orders"),
     Observed("order_value_usd", "usd", "mid"),
+    Observed("projected_long", "units", "abs_inventory"),
+    Observed("projected_short", "units", "abs_inventory"),
+    Observed("projected_net_exposure_usd", "usd", "other_net_exposure_usd"),
+    Observed("projected_leverage", "x", "equity_usd"),
+    Observed("projected_concentration", "part", "equity_usd"),
+    Observed("allocated_exposure_usd", "usd", "reserved_exposure_usd"),
+    Observed("allocated_open_orders", "count", "reserved_open_orders"),
+    Observed("projected_messages", "count", "messages_in_window"),
+    Observed("wanted_value_usd", "usd", "mid"),
+    Observed("wanted_size", "units", "size"),
+    Observed("price_distance_bps", "bps", "mid"),
+    Observed("price_distance_noise", "x", "sigma_5m"),
+    Observed("self_gap_ticks", "ticks", "own_ask"),
+    Observed("size_multiple", "x", "typical_order_size"),
+    Observed("same_order_age_ms", "ms", "same_order_age_ms"),
 )
 N_OBSERVED = len(OBSERVED)
 SLOT: dict[str, int] = {observed.name: slot for slot, observed in enumerate(OBSERVED)}
@@ -137,7 +162,8 @@ def _row(
 
 
 _STOP = Action.STOP
-_RTS6 = "Commission Delegated Regulation (EU) 2017/589"
+_RTS6 = "Regulation (EU) 2017/589"
+_SEC = "17 CFR 240.15c3-5"
 
 GUARDS: tuple[Guard, ...] = (
     _row("ops_deny_actions", "ops_deny_actions", "zero", reasons.OPS_DENY_ACTIONS,
@@ -149,6 +175,8 @@ GUARDS: tuple[Guard, ...] = (
     _row("daily_loss_stop", "daily_loss_usd", "daily_loss_stop_usd", reasons.DAILY_LOSS_STOP,
          strict=True, scope="account", severity=_STOP, resting="cancel_all"),
     _row("drawdown_stop", "drawdown_usd", "max_drawdown_stop_usd", reasons.DRAWDOWN_STOP,
+         strict=True, scope="account", severity=_STOP, resting="cancel_all"),
+    _row("daily_drawdown_stop", "daily_drawdown_usd", "max_daily_drawdown_usd", reasons.DAILY_DRAWDOWN_STOP,
          strict=True, scope="account", severity=_STOP, resting="cancel_all"),
     _row("equity_floor", "equity_usd", "equity_floor_usd", reasons.EQUITY_FLOOR,
          least=True, scope="account", severity=_STOP, resting="cancel_all"),
@@ -162,8 +190,17 @@ GUARDS: tuple[Guard, ...] = (
          off_when_zero=False, required=True, scope="account", severity=Action.EXIT, resting="cancel_all"),
     _row("inventory_now", "abs_inventory", "max_abs_inventory", reasons.INVENTORY_CAP,
          off_when_zero=False, required=True, severity=Action.EXIT, resting="cancel_all"),
+    _row("repeated_execution", "executions_in_window", "max_executions", reasons.REPEATED_EXECUTION,
+         strict=True, scope="account", severity=Action.CANCEL, resting="cancel_increasing",
+         citation=f"{_RTS6}, Art. 15(3)"),
     _row("stale_cancel", "staleness_ms", "stale_cancel_ms", reasons.STALENESS_EXCEEDED,
          required=True, severity=Action.CANCEL, resting="cancel_all"),
+    _row("crossed", "crossed_ms", "max_crossed_ms", reasons.BOOK_CROSSED,
+         severity=Action.CANCEL, resting="cancel_increasing"),
+    _row("frozen", "frozen_ms", "max_frozen_ms", reasons.BOOK_FROZEN,
+         severity=Action.CANCEL, resting="cancel_increasing"),
+    _row("volatility_halt", "realized_vol_5m", "halt_vol_5m_bps", reasons.VOLATILITY_HALT,
+         severity=Action.CANCEL, resting="cancel_increasing"),
     _row("adverse_selection_high_15", "adverse_15_ticks", "adv15_max_ticks",
          reasons.ADVERSE_SELECTION_HIGH_15, severity=Action.CANCEL, resting="cancel_increasing"),
     _row("adverse_selection_high_60", "adverse_60_ticks", "adv60_max_ticks",
@@ -180,6 +217,11 @@ GUARDS: tuple[Guard, ...] = (
     _row("spread_bps", "spread_bps", "max_spread_bps", reasons.SPREAD_WIDE,
          off_when_zero=False, required=True),
     _row("spread_ticks", "spread_ticks", "max_spread_ticks", reasons.SPREAD_WIDE, required=True),
+    _row("gap", "gap_age_ms", "gap_pause_ms", reasons.FEED_GAP, least=True),
+    _row("jump", "jump_bps", "max_jump_bps", reasons.MID_JUMP),
+    _row("jump_noise", "jump_noise", "max_jump_noise", reasons.MID_JUMP),
+    _row("volatility_pause", "volatility_pause_left_ms", "zero", reasons.VOLATILITY_PAUSE,
+         off_when_zero=False),
     _row("sigma_spike", "sigma_spike_z", "sigma_spike_z_max", reasons.SIGMA_SPIKE),
     _row("cost", "edge_ticks", "min_profit_ticks", reasons.COST_INSUFFICIENT,
          least=True, off_when_zero=False),
@@ -190,6 +232,8 @@ GUARDS: tuple[Guard, ...] = (
     _row("rate_limited", "rate_limited_in_window", "max_429_per_window", reasons.OPS_RATE_LIMITED,
          scope="account"),
     _row("reconnects", "reconnects_in_window", "max_ws_reconnects_per_window", reasons.OPS_RECONNECTS,
+         scope="account"),
+    _row("answer_latency", "unanswered_ms", "max_answer_ms", reasons.BROKER_SLOW,
          scope="account"),
     _row("regime_sigma", "sigma_5m", "sigma_5m_max_bps", reasons.REGIME_SIGMA),
     _row("regime_spread", "spread_med_5m", "spread_med_5m_max_bps", reasons.REGIME_SPREAD),
@@ -207,10 +251,42 @@ GUARDS: tuple[Guard, ...] = (
          required=True, scope="leg"),
     _row("order_value", "order_value_usd", "min_order_usd", reasons.ORDER_VALUE_LOW,
          least=True, scope="leg"),
+    _row("long_cap", "projected_long", "max_long", reasons.LONG_CAP,
+         required=True, scope="leg", resting="cancel_increasing", citation=f"{_RTS6}, Art. 15(4)"),
+    _row("short_cap", "projected_short", "max_short", reasons.SHORT_CAP,
+         required=True, scope="leg", resting="cancel_increasing", citation=f"{_RTS6}, Art. 15(4)"),
+    _row("net_exposure", "projected_net_exposure_usd", "max_net_exposure_usd", reasons.NET_EXPOSURE_CAP,
+         required=True, scope="leg", resting="cancel_increasing", citation=f"{_RTS6}, Art. 15(4)"),
+    _row("leverage", "projected_leverage", "max_leverage", reasons.LEVERAGE_CAP,
+         required=True, scope="leg", resting="cancel_increasing", citation=f"{_SEC}(c)(1)(i)"),
+    _row("concentration", "projected_concentration", "max_concentration", reasons.CONCENTRATION_CAP,
+         required=True, scope="leg", resting="cancel_increasing"),
+    _row("allocation", "allocated_exposure_usd", "max_total_exposure_usd", reasons.ALLOCATION_RESERVED,
+         off_when_zero=False, scope="leg", resting="cancel_increasing"),
+    _row("allocation_orders", "allocated_open_orders", "max_open_orders", reasons.ALLOCATION_RESERVED,
+         scope="leg"),
+    _row("message_rate", "projected_messages", "max_messages", reasons.MESSAGE_RATE,
+         scope="leg", citation=f"{_RTS6}, Art. 15(1)(d)"),
+    _row("order_value_max", "wanted_value_usd", "max_order_usd", reasons.ORDER_VALUE_HIGH,
+         required=True, scope="leg", citation=f"{_RTS6}, Art. 15(1)(b)"),
+    _row("order_size_max", "wanted_size", "max_order_size", reasons.ORDER_SIZE_HIGH,
+         required=True, scope="leg", citation=f"{_RTS6}, Art. 15(1)(c)"),
+    _row("price_collar", "price_distance_bps", "price_collar_bps", reasons.PRICE_COLLAR,
+         required=True, scope="leg", citation=f"{_RTS6}, Art. 15(1)(a); {_SEC}(c)(1)(ii)"),
+    _row("price_collar_noise", "price_distance_noise", "price_collar_noise", reasons.PRICE_COLLAR,
+         required=True, scope="leg", citation=f"{_RTS6}, Art. 15(1)(a)"),
+    _row("self_trade", "self_gap_ticks", "self_trade_min_ticks", reasons.SELF_TRADE,
+         least=True, required=True, scope="leg", citation="FIA best practices, self-match prevention"),
+    _row("fat_finger", "size_multiple", "fat_finger_multiple", reasons.FAT_FINGER,
+         scope="leg", citation=f"{_SEC}(c)(1)(ii)"),
+    _row("duplicate_order", "same_order_age_ms", "duplicate_window_ms", reasons.DUPLICATE_ORDER,
+         least=True, scope="leg", citation=f"{_SEC}(c)(1)(ii)"),
 )  # fmt: skip
 """All rows, in the order in which refusals are reported."""
 
 N_GUARDS = len(GUARDS)
+MOST_GUARDS = 62
+"""Sets of rows are bits of one whole number of 64."""
 GUARD_SLOT: dict[str, int] = {guard.name: slot for slot, guard in enumerate(GUARDS)}
 _ORDER = {Action.ACT: 0, Action.HOLD: 1, Action.CANCEL: 2, Action.EXIT: 3, Action.STOP: 4}
 
@@ -277,8 +353,8 @@ def guard_result(
 def table() -> str:
     """Lay the guard table out as Markdown for the docs."""
     lines = [
-        "| guard | value (unit) | passes when | limit | scope | asks for | resting orders | reason |",
-        "|---|---|---|---|---|---|---|---|",
+        "| guard | value (unit) | passes when | limit | scope | asks for | resting orders | reason | rule |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for guard in GUARDS:
         observed = OBSERVED[SLOT[guard.observed]]
@@ -289,6 +365,7 @@ def table() -> str:
         limit = "0" if guard.limit == "zero" else f"`{guard.limit}`"
         lines.append(
             f"| `{guard.name}` | `{observed.name}` ({observed.unit}) | {sense} limit{off} | {limit} "
-            f"| {guard.scope} | {guard.severity} | {guard.resting} | `{reasons.NAMES[guard.reason]}` |"
+            f"| {guard.scope} | {guard.severity} | {guard.resting} | `{reasons.NAMES[guard.reason]}` "
+            f"| {guard.citation} |"
         )
     return "\n".join(lines)

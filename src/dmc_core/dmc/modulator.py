@@ -9,7 +9,7 @@ from decision_schema.terms import TERM_KEYS, OrderTerms, read_terms
 from decision_schema.types import Action, FinalDecision, GuardResult, MismatchInfo, Proposal
 from dmc_core.dmc import policy_hook
 from dmc_core.dmc.context import GuardContext, read_context
-from dmc_core.dmc.decide import HOLD, Judgement, Leg, decide
+from dmc_core.dmc.decide import HOLD, Judgement, decide
 from dmc_core.dmc.guards import (
     ACTIONS,
     BREACH,
@@ -26,6 +26,7 @@ from dmc_core.dmc.guards import (
 )
 from dmc_core.dmc.policy_hook import PolicyHook, apply_hook, load_policy_hook
 from dmc_core.dmc.risk_policy import RiskPolicy
+from dmc_core.dmc.worst_case import Leg
 
 SIGN_OF_SIDE = {"buy": 1, "sell": -1}
 

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from decision_schema.errors import ConfigError
+from decision_schema.meanings import meanings
 
 Tighter: TypeAlias = Literal["lower", "lower_0_off", "higher", "none"]
 
@@ -55,6 +56,35 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         spread_med_5m_max_bps: Five-minute median spread; 0 = off.
         depth_p10_5m_min: Five-minute 10th percentile of depth; 0 = off.
         staleness_max_5m_ms: Longest silence of the book in five minutes; 0 = off.
+        max_daily_drawdown_usd: Fall from the highest equity since the day's anchor that stops; 0 = off.
+        max_long: Largest long position in units, everything working filled; 0 = off.
+        max_short: Largest short position in units, everything working filled; 0 = off.
+        max_net_exposure_usd: Most at risk one way, long less short over all markets; 0 = off.
+        max_leverage: Most at risk in the account, as a multiple of its equity; 0 = off.
+        max_concentration: Most at risk in one market, as a part of the equity; 0 = off.
+        max_order_usd: Largest value of an order; 0 = off.
+        max_order_size: Largest size of an order, in units; 0 = off.
+        price_collar_bps: Farthest from the mid that an order may be priced; 0 = off.
+        price_collar_noise: The same in multiples of the larger of the spread and the five-minute
+            volatility; 0 = off.
+        self_trade_min_ticks: Least distance of an order from an own resting one of the other side; 1 =
+            they never meet; 0 = off.
+        fat_finger_multiple: Largest size of an order, in medians of the last own ones; 0 = off.
+        max_messages: Orders, replacements and cancels sent in `message_window_ms`; 0 = off.
+        message_window_ms: Window of the count of messages.
+        message_reserve: Part of `max_messages` that is kept for cancels and for closing positions.
+        duplicate_window_ms: Time in which no order of the same side, price and size goes out again; 0 = off.
+        max_executions: Fills in `execution_window_ms` after which only a person lets trading go on; 0 = off.
+        execution_window_ms: Window of the count of fills.
+        max_crossed_ms: Time for which the feed may show a crossed or locked book; 0 = off.
+        max_frozen_ms: Time for which the displayed book may stay unchanged; 0 = off.
+        max_jump_bps: Largest move of the mid by one event; 0 = off.
+        max_jump_noise: The same in multiples of the larger of the spread and the five-minute
+            volatility; 0 = off.
+        halt_vol_5m_bps: Five-minute realised volatility that halts; 0 = off.
+        volatility_pause_ms: Pause after a jump or a halt; 0 = only as long as it is seen.
+        gap_pause_ms: Pause after messages of the book were lost; 0 = off.
+        max_answer_ms: Longest time that the broker may leave a request without an answer; 0 = off.
 
     Raises:
         ConfigError: A limit is negative or not finite; the message names it.
@@ -104,6 +134,32 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     spread_med_5m_max_bps: float = 0.0
     depth_p10_5m_min: float = 0.0
     staleness_max_5m_ms: float = 0.0
+    max_daily_drawdown_usd: float = 0.0
+    max_long: float = 0.0
+    max_short: float = 0.0
+    max_net_exposure_usd: float = 0.0
+    max_leverage: float = 0.0
+    max_concentration: float = 0.0
+    max_order_usd: float = 0.0
+    max_order_size: float = 0.0
+    price_collar_bps: float = 0.0
+    price_collar_noise: float = 0.0
+    self_trade_min_ticks: float = 0.0
+    fat_finger_multiple: float = 0.0
+    max_messages: int = 0
+    message_window_ms: int = 1_000
+    message_reserve: int = 0
+    duplicate_window_ms: int = 0
+    max_executions: int = 0
+    execution_window_ms: int = 60_000
+    max_crossed_ms: float = 0.0
+    max_frozen_ms: float = 0.0
+    max_jump_bps: float = 0.0
+    max_jump_noise: float = 0.0
+    halt_vol_5m_bps: float = 0.0
+    volatility_pause_ms: int = 0
+    gap_pause_ms: float = 0.0
+    max_answer_ms: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse limits that are no finite number >= 0."""
@@ -111,10 +167,12 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ConfigError(f"risk policy: {name} is {value!r}: give a finite number >= 0")
-        if self.cancel_rate_limit > WINDOW_CAPACITY or self.circuit_breaker_failures > WINDOW_CAPACITY:
-            raise ConfigError(
-                f"risk policy: a count limit is above {WINDOW_CAPACITY}, the most that is counted"
-            )
+        for name in COUNTED:
+            if getattr(self, name) > WINDOW_CAPACITY:
+                raise ConfigError(
+                    f"risk policy: {name} is {getattr(self, name)}: give at most {WINDOW_CAPACITY}, the most "
+                    "that is counted"
+                )
         if not 1 <= self.error_window_steps <= WINDOW_CAPACITY:
             raise ConfigError(
                 f"risk policy: error_window_steps is {self.error_window_steps}: give 1 to {WINDOW_CAPACITY}"
@@ -123,6 +181,9 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 WINDOW_CAPACITY = 1024
 """Most events that a counting window holds; a limit above it could never trip."""
+
+COUNTED = ("cancel_rate_limit", "circuit_breaker_failures", "max_messages", "max_executions")
+"""Limits on what such a window counts."""
 
 TIGHTER: dict[str, Tighter] = {
     "staleness_ms": "lower",
@@ -163,6 +224,32 @@ TIGHTER: dict[str, Tighter] = {
     "spread_med_5m_max_bps": "lower_0_off",
     "depth_p10_5m_min": "higher",
     "staleness_max_5m_ms": "lower_0_off",
+    "max_daily_drawdown_usd": "lower_0_off",
+    "max_long": "lower_0_off",
+    "max_short": "lower_0_off",
+    "max_net_exposure_usd": "lower_0_off",
+    "max_leverage": "lower_0_off",
+    "max_concentration": "lower_0_off",
+    "max_order_usd": "lower_0_off",
+    "max_order_size": "lower_0_off",
+    "price_collar_bps": "lower_0_off",
+    "price_collar_noise": "lower_0_off",
+    "self_trade_min_ticks": "higher",
+    "fat_finger_multiple": "lower_0_off",
+    "max_messages": "lower_0_off",
+    "message_window_ms": "higher",
+    "message_reserve": "higher",
+    "duplicate_window_ms": "higher",
+    "max_executions": "lower_0_off",
+    "execution_window_ms": "higher",
+    "max_crossed_ms": "lower_0_off",
+    "max_frozen_ms": "lower_0_off",
+    "max_jump_bps": "lower_0_off",
+    "max_jump_noise": "lower_0_off",
+    "halt_vol_5m_bps": "lower_0_off",
+    "volatility_pause_ms": "higher",
+    "gap_pause_ms": "higher",
+    "max_answer_ms": "lower_0_off",
 }
 """Which change of a limit lets less through; ``none`` = neither way, so a hook cannot change it."""
 
@@ -185,6 +272,15 @@ ACCOUNT_LIMITS = frozenset(
         "ops_cooldown_ms",
         "max_429_per_window",
         "max_ws_reconnects_per_window",
+        "max_daily_drawdown_usd",
+        "max_net_exposure_usd",
+        "max_leverage",
+        "max_messages",
+        "message_window_ms",
+        "message_reserve",
+        "max_executions",
+        "execution_window_ms",
+        "max_answer_ms",
     }
 )
 """Limits on what all markets of an account share; the others stand for each market alone."""
@@ -230,3 +326,21 @@ def tighten(base: RiskPolicy, other: RiskPolicy) -> tuple[RiskPolicy, list[str]]
         elif after != before:
             looser.append(field)
     return msgspec.structs.replace(base, **changes) if changes else base, looser
+
+
+_WAYS = {"lower": "lower", "lower_0_off": "lower; 0 = off", "higher": "higher", "none": "cannot change"}
+
+
+def table() -> str:
+    """Lay all limits out as Markdown for the docs: default, which way is tighter, scope, meaning.
+
+    >>> table().splitlines()[2]
+    '| `staleness_ms` | 1000 | lower | market | Oldest valid book that an order may rest on |'
+    """
+    texts, default = meanings(RiskPolicy.__doc__ or ""), RiskPolicy()
+    lines = ["| limit | default | tighter | of | meaning |", "|---|---|---|---|---|"]
+    for name, way in TIGHTER.items():
+        scope = "account" if name in ACCOUNT_LIMITS else "market"
+        text = texts[name].removesuffix(".").removesuffix("; 0 = off")
+        lines.append(f"| `{name}` | {getattr(default, name):g} | {_WAYS[way]} | {scope} | {text} |")
+    return "\n".join(lines)
