@@ -415,7 +415,7 @@ def test_the_net_exposure_counts_a_hedge(tmp_path):
         guards |= {"daily_loss_stop_usd": 0.0}
         raw = {"guards": guards}
         run(tmp_path / str(hedged), raw, sources, broker, model)
-        return [order.size for order in broker.placed if order.market_id == "A"][0]
+        return next(order.size for order in broker.placed if order.market_id == "A")
 
     assert sized(False) == pytest.approx(15.0)
     assert sized(True) == pytest.approx(20.0)
