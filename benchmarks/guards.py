@@ -1,13 +1,14 @@
-"""What the guards cost: `python benchmarks/guards.py [TIMES]`.
+"""What the guards cost: `python benchmarks/guards.py [TIMES] [--markdown FILE]`.
 
 One `modulate` from a dict; one `judge` of all rows, interpreted and compiled; what the loop sees and
 judges in a step, compiled, with the default limits and with all of them on. The best of five, in one
 process. Figures of one run compare with each other, not with another machine's.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ami_engine.kernels.decision import Decision, Rules
@@ -102,7 +103,7 @@ def a_step(policy: RiskPolicy) -> tuple[list[Any], ...]:
     return [state], cells, [Rules(limits=limits_of(policy))], [decision]
 
 
-def main(times: int) -> None:
+def main(times: int, markdown: Path | None) -> None:
     policy = RiskPolicy()
     few = max(1, times // 1_000)
 
@@ -146,11 +147,16 @@ def main(times: int) -> None:
                 function(1, *step)
                 spent = best(lambda call=function, step=step: call(times, *step), times)
                 rows.append((f"{what}, compiled loop, {name}", spent))
-    print("| what | us |\n|---|---:|")
-    for what, spent in rows:
-        print(f"| {what} | {spent * 1e6:.3f} |")
-    print(f"\n{cited} of {N_GUARDS} rows answer to a rule.")
+    lines = ["| what | us |", "|---|---:|", *(f"| {what} | {spent * 1e6:.3f} |" for what, spent in rows)]
+    lines += ["", f"{cited} of {N_GUARDS} rows answer to a rule."]
+    print("\n".join(lines))
+    if markdown is not None:
+        markdown.write_text("# What the guards cost\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("times", nargs="?", type=int, default=1_000_000)
+    asked.add_argument("--markdown", type=Path, help="file to write the table to")
+    given = asked.parse_args()
+    main(given.times, given.markdown)

@@ -61,11 +61,8 @@ def next_day_ns(day: VenueDay, now_ns: int) -> int:
     17
     """
     offset = offset_at(day, now_ns)
-    days = (now_ns + offset - day.start_ns) // NS_PER_DAY + 1
-    for _ in range(2):  # an hour that a change of the offset repeats may give one that is over
-        begins = days * NS_PER_DAY + day.start_ns
-        instant = begins - offset_at(day, begins - offset)
-        if instant > now_ns:
-            return instant
-        days += 1
-    return now_ns + NS_PER_DAY
+    begins = ((now_ns + offset - day.start_ns) // NS_PER_DAY + 1) * NS_PER_DAY + day.start_ns
+    instant = begins - offset_at(day, begins - offset)
+    if instant > now_ns:
+        return instant
+    return begins - offset  # a time that a change of the clock leaves out: by the clock before it

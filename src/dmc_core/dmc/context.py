@@ -49,6 +49,7 @@ class GuardContext:
         own_bid: Highest own buy of the market; -inf = none. `own_ask` the lowest own sale; inf = none.
         tick: Price step of the market.
         typical_size: Median size of the last own orders; nan = too few.
+        projects_all: 1 = the numbers of leg rows that are rarely on stand in `observed`, too.
         market_id: The market that all this is of; empty = not told.
         sources: The input that is missing where it is another than the slot's own.
     """
@@ -76,6 +77,7 @@ class GuardContext:
     own_ask: float = NAN
     tick: float = NAN
     typical_size: float = NAN
+    projects_all: int = 0
     market_id: str = ""
     sources: dict[int, str] = field(default_factory=dict)
 

@@ -28,6 +28,7 @@ from dmc_core.dmc.worst_case import (
     Leg,
     Worst,
     base_of,
+    choose_numbers,
     fill_leg,
     project,
     room_of,
@@ -91,6 +92,7 @@ def decide(
         no_new_risk: 1 = legs that increase risk are refused whatever the rows say.
     """
     breaches, unknowns = judge(0, FIRST_LEG_ROW, context.observed, context.presence, limits, out.verdicts)
+    choose_numbers(context, limits)
     refusing_legs = 0
     wants_risk = 0
     survives = 0

@@ -363,8 +363,9 @@ def table() -> str:
         ]
         off = ", 0 = off" if guard.off_when_zero else ""
         limit = "0" if guard.limit == "zero" else f"`{guard.limit}`"
+        need = ", needed" if guard.required else ""
         lines.append(
-            f"| `{guard.name}` | `{observed.name}` ({observed.unit}) | {sense} limit{off} | {limit} "
+            f"| `{guard.name}` | `{observed.name}` ({observed.unit}{need}) | {sense} limit{off} | {limit} "
             f"| {guard.scope} | {guard.severity} | {guard.resting} | `{reasons.NAMES[guard.reason]}` "
             f"| {guard.citation} |"
         )

@@ -55,12 +55,13 @@ def judge(
     unknowns = 0
     for i in range(first, last):
         limit = limits[LIMIT_OF[i]]
+        if OFF_WHEN_ZERO[i] == 1 and limit == 0.0:
+            verdicts[i] = OFF
+            continue
         slot = VALUE_SLOT[i]
         here = presence[slot]
         value = observed[slot]
-        if OFF_WHEN_ZERO[i] == 1 and limit == 0.0:
-            verdicts[i] = OFF
-        elif here == PRESENT and value - value == 0.0:
+        if here == PRESENT and value - value == 0.0:
             margin = SIGN[i] * (limit - value)
             if margin > 0.0 or (margin == 0.0 and STRICT[i] == 0):
                 verdicts[i] = PASS

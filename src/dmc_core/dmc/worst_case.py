@@ -47,12 +47,22 @@ _DISTANCE_NOISE = SLOT["price_distance_noise"]
 _GAP = SLOT["self_gap_ticks"]
 _MULTIPLE = SLOT["size_multiple"]
 _TWIN = SLOT["same_order_age_ms"]
-_OF_ORDER = (_VALUE, _WANTED_VALUE, _WANTED_SIZE, _DISTANCE, _DISTANCE_NOISE, _GAP, _MULTIPLE, _TWIN)
+_OF_ORDER = (_WANTED_VALUE, _WANTED_SIZE, _DISTANCE, _DISTANCE_NOISE, _GAP, _MULTIPLE, _TWIN)
 """Observed numbers of an order itself, which the account without one does not have."""
 _N_OF_ORDER = len(_OF_ORDER)
-NO_TERMS_ROWS = sum(
-    1 << row for row, guard in enumerate(GUARDS) if SLOT[guard.observed] in (*_OF_ORDER, _MARKET)
+_RARE = (
+    *_OF_ORDER, _LONG, _SHORT, _NET, _LEVERAGE, _CONCENTRATION, _ALLOCATED, _ALLOCATED_ORDERS, _MESSAGES,
+)  # fmt: skip
+"""Observed numbers of rows that few policies turn on: written only where some limit asks for one."""
+_N_RARE = len(_RARE)
+_RARE_LIMITS = tuple(
+    LIMIT_SLOT[guard.limit]
+    for guard in GUARDS
+    if SLOT[guard.observed] in _RARE and SLOT[guard.observed] not in (_ALLOCATED, _ALLOCATED_ORDERS)
 )
+_N_RARE_LIMITS = len(_RARE_LIMITS)
+_WITHOUT_TERMS = (*_OF_ORDER, _VALUE, _MARKET)
+NO_TERMS_ROWS = sum(1 << row for row, guard in enumerate(GUARDS) if SLOT[guard.observed] in _WITHOUT_TERMS)
 """Bits of the rows that an ACT without terms and without a price has no number for."""
 
 _MAX_MARKET = LIMIT_SLOT["max_per_market_usd"]
@@ -303,11 +313,14 @@ def project(
         # No terms and no mid: what the caller says is at risk now is all that can be judged.
         market = context.observed[_MARKET_NOW]
         total = context.observed[_TOTAL_NOW]
-    equity = context.observed[_EQUITY]
     _put(context, _INVENTORY, inventory, limits[_MAX_INVENTORY])
     _put(context, _MARKET, market, limits[_MAX_MARKET])
     _put(context, _TOTAL, total, limits[_MAX_TOTAL])
     _put(context, _OPEN, worst.orders, limits[_MAX_OPEN])
+    _put(context, _VALUE, NAN if side == 0 else leg.size * _worth(leg, context), limits[_MIN_VALUE])
+    if context.projects_all == 0:
+        return
+    equity = context.observed[_EQUITY]
     _put(context, _LONG, units_long, limits[_MAX_LONG])
     _put(context, _SHORT, units_short, limits[_MAX_SHORT])
     _put(context, _NET, net, limits[_MAX_NET])
@@ -324,15 +337,34 @@ def project(
 
 
 @kernel
+def choose_numbers(context: GuardContext, limits: list[float]) -> None:
+    """Say whether the numbers of leg rows that are rarely on are to be written, and clear them if not."""
+    asked = 0
+    if context.reserved_exposure == context.reserved_exposure or context.reserved_orders >= 0.0:
+        asked = 1
+    for i in range(_N_RARE_LIMITS):
+        if limits[_RARE_LIMITS[i]] != 0.0:
+            asked = 1
+    if asked == 0 and context.projects_all == 1:
+        for i in range(_N_RARE):
+            _put(context, _RARE[i], NAN, 0.0)
+    context.projects_all = asked
+
+
+@kernel
+def _worth(leg: Leg, context: GuardContext) -> float:
+    """Give the value of one unit at the leg's price."""
+    return context.multiplier * abs(price_of_leg(leg, context))
+
+
+@kernel
 def _project_order(context: GuardContext, before: Worst, limits: list[float], leg: Leg) -> None:
     """Write the observed numbers of the order itself."""
     price = price_of_leg(leg, context)
-    worth = context.multiplier * abs(price)
     distance = distance_bps(price, context.mid)
     noise = in_noise(distance, context.observed[_SPREAD_BPS], context.observed[_SIGMA])
     gap = gap_ticks(leg.side, leg.price, before.own_bid, before.own_ask, context.tick)
-    _put(context, _VALUE, leg.size * worth, limits[_MIN_VALUE])
-    _put(context, _WANTED_VALUE, leg.wanted * worth, limits[_MAX_VALUE])
+    _put(context, _WANTED_VALUE, leg.wanted * _worth(leg, context), limits[_MAX_VALUE])
     _put(context, _WANTED_SIZE, leg.wanted, limits[_MAX_SIZE])
     _put(context, _DISTANCE, distance, limits[_COLLAR])
     _put(context, _DISTANCE_NOISE, noise, limits[_COLLAR_NOISE])

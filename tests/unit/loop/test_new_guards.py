@@ -8,12 +8,18 @@ import pytest
 from ami_engine.config import RunConfig, RunSection, config_from_dict
 from ami_engine.kernels.guard import enable_executions
 from ami_engine.kernels.ledger import new_account, value_account
-from ami_engine.kernels.records import new_state
+from ami_engine.kernels.observed import see
+from ami_engine.kernels.orders import CANCELING, FREE, LIVE, SENT, UNKNOWN
+from ami_engine.kernels.records import new_cell, new_state
 from ami_engine.kernels.venue_day import next_day_ns
 from ami_engine.loop.day_start import venue_day
 from ami_engine.testing import ScriptedBroker, book
 from decision_schema.errors import ConfigError
-from dmc_core.dmc.guards import GUARD_SLOT, SLOT, VERDICTS
+from dmc_core.dmc.context import GuardContext
+from dmc_core.dmc.decide import ACT, Judgement, decide
+from dmc_core.dmc.guards import FIRST_LEG_ROW, GUARD_SLOT, SLOT, VERDICTS, limits_of
+from dmc_core.dmc.measures import gap_ticks
+from dmc_core.dmc.worst_case import Leg
 from tests.unit.loop.test_several_markets import WIDE, run, stream
 from tests.unit.loop.test_step import (
     ASK,
@@ -23,6 +29,7 @@ from tests.unit.loop.test_step import (
     PLAIN,
     QUOTE,
     T0,
+    M,
     act,
     actions,
     at,
@@ -32,6 +39,8 @@ from tests.unit.loop.test_step import (
     play,
     then,
 )
+
+INF, NAN = math.inf, math.nan
 
 
 def flags(packets):
@@ -131,6 +140,84 @@ def test_the_same_order_twice_in_one_proposal(tmp_path):
     _, packets = play(tmp_path, [at(0)], twice, policy=loose(duplicate_window_ms=500))
     assert ops(packets) == [["submit"]]
     assert flags(packets) == [["duplicate_order"]]
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "own_bid", "own_ask", "tick", "gap"),
+    [
+        (1, 0.5, -INF, 0.52, 0.01, 2.0),
+        (-1, 0.5, 0.52, INF, 0.01, -2.0),
+        (1, 0.5, 0.9, INF, 0.01, 1e6),  # none of the other side
+        (1, 0.5, -INF, -INF, 0.01, -1e6),  # one that takes is under way
+        (1, NAN, -INF, 0.9, 0.01, 0.0),  # this one takes
+        (1, 0.5, -INF, 0.9, NAN, 1.0),  # another price is a tick away, at least
+        (1, 0.5, -INF, 0.4, NAN, -1.0),
+        (1, 0.5, -INF, 0.5, NAN, 0.0),
+        (1, 0.5, -INF, 1e300, 0.01, 1e6),
+        (1, 1e300, -INF, 0.5, 0.01, -1e6),
+    ],
+)
+def test_the_distance_to_own_orders(side, price, own_bid, own_ask, tick, gap):
+    assert gap_ticks(side, price, own_bid, own_ask, tick) == pytest.approx(gap)
+
+
+def test_own_orders_untold_are_not_taken_for_none():
+    assert math.isnan(gap_ticks(1, 0.5, 0.4, NAN, 0.01))
+
+
+def test_the_nearest_own_orders_of_each_side():
+    cell = new_cell(0, M, 10**9, True, True)
+    terms = [
+        (1, 45, 0, LIVE),
+        (1, 47, 0, CANCELING),
+        (1, 60, 0, FREE),
+        (-1, 55, 0, SENT),
+        (-1, 53, 0, UNKNOWN),
+    ]
+    for slot, (side, ticks, takes, status) in zip(cell.orders.slots, terms, strict=False):
+        slot.side, slot.price_ticks, slot.takes, slot.status, slot.lots = side, ticks, takes, status, 1
+    cell.orders.used = len(terms)
+    context, state = GuardContext(), new_state(100.0)
+    state.n_cells = 1
+    limits = limits_of(loose(self_trade_min_ticks=1, max_answer_ms=50))
+    see(state, [cell], cell, limits, context, 10**9)
+    assert (context.own_bid, context.own_ask, context.tick) == (0.47, 0.53, 0.01)
+    assert context.observed[SLOT["unanswered_ms"]] == 1_000.0
+    cell.orders.slots[3].takes = 1
+    see(state, [cell], cell, limits, context, 10**9)
+    assert context.own_ask == -math.inf
+    cell.orders.slots[0].takes = 1
+    see(state, [cell], cell, limits, context, 10**9)
+    assert context.own_bid == math.inf
+    see(state, [cell], cell, limits_of(loose()), context, 10**9)
+    assert math.isnan(context.own_bid)
+    assert math.isnan(context.observed[SLOT["unanswered_ms"]])
+
+
+def test_a_dearer_level_of_a_binary_short_is_the_lower_price(tmp_path):
+    wanted = [{"side": "sell", "price": p, "size": 4, "level": i} for i, p in enumerate((0.60, 0.55, 0.70))]
+    broker = ScriptedBroker()
+    play(
+        tmp_path, [at(0, 0.5, 0.52)], act(orders=wanted), policy=loose(max_per_market_usd=4.9), broker=broker
+    )
+    assert [order.size for order in broker.placed] == [4, 4, 2]  # 10 x (1 - 0.51) is 4.9
+
+
+def test_numbers_of_rare_limits_leave_with_them():
+    """A private hook may turn a limit on for a step: nothing of it is left in the next one."""
+    context, out = GuardContext(inventory=1.0, mid=0.5, other_exposure=0.0), Judgement()
+    legs = [Leg(side=1, price=0.5, size=1.0)]
+    decide(ACT, 1, legs, context, limits_of(loose(max_long=5)), out, 0)
+    assert context.observed[SLOT["projected_long"]] == 1.0
+    assert legs[0].values[GUARD_SLOT["long_cap"] - FIRST_LEG_ROW] == 2.0
+    decide(ACT, 1, legs, context, limits_of(loose()), out, 0)
+    assert math.isnan(context.observed[SLOT["projected_long"]])
+    assert math.isnan(legs[0].values[GUARD_SLOT["long_cap"] - FIRST_LEG_ROW])
+
+
+def test_a_limit_on_a_count_that_is_never_reached_is_refused():
+    with pytest.raises(ConfigError, match="max_messages is 5000: give at most 1024"):
+        loose(max_messages=5_000)
 
 
 # ---------------------------------------------------------------- repeated executions
@@ -239,6 +326,7 @@ def instant(text):
         ("America/New_York", "17:00", "2024-03-09T22:00:00", "2024-03-10T21:00:00"),  # 23 hours
         ("America/New_York", "17:00", "2024-11-02T21:00:00", "2024-11-03T22:00:00"),  # 25 hours
         ("America/New_York", "00:00", "2024-03-10T06:30:00", "2024-03-11T04:00:00"),
+        ("America/New_York", "02:30", "2024-03-10T06:59:00", "2024-03-10T07:30:00"),  # that day has no 02:30
         ("Asia/Tokyo", "00:00", "2024-06-01T14:59:59", "2024-06-01T15:00:00"),
         (
             "Europe/London",
