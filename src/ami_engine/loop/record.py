@@ -58,7 +58,11 @@ def record(
     mdm = MdmRecord(
         Features(*[value if value == value else UNSET for value in core.features(admitted.inp.cell)]),
         ProposalRecord(
-            str(proposal.action), proposal.confidence, proposal.reasons, params_record(proposal.params)
+            str(proposal.action),
+            proposal.confidence,
+            proposal.reasons,
+            params_record(proposal.params),
+            proposal.margins or UNSET,
         ),
         engine.model.model_id,
     )
