@@ -155,10 +155,9 @@ class Tape:
         tightened = packet.guards.get("tightened", {})
         return limits_of(msgspec.structs.replace(self.policy, **tightened))
 
-    @property
-    def decision(self) -> Decision:
-        """What the last step decided, under the run's own policy."""
-        return self.engine.core.decision
+    def own(self) -> Judged:
+        """Give what the guards said in the last step, under the run's own limits."""
+        return _judged(self.engine.core.decision)
 
     @property
     def latched(self) -> str:
@@ -232,16 +231,7 @@ class Tape:
         weigh(core.cells[at], limits, decision, int(self.failed))
         for want, before in zip(decision.plan.wanted, lots, strict=False):
             want.lots = before  # a leg that was shrunk: the next judgement is of the whole order again
-        judgement, context = decision.judgement, decision.context
-        return Judged(
-            judgement.action,
-            decision.verdict.hold,
-            judgement.refusing[: judgement.n_refusing],
-            [_copy(leg) for leg in decision.legs[: decision.n_legs]],
-            list(judgement.verdicts),
-            list(context.observed),
-            list(context.presence),
-        )
+        return _judged(decision)
 
     def _fault(self, packet: PacketV2, what: str) -> TraceError:
         return TraceError(
@@ -287,6 +277,20 @@ def proposal_of(packet: PacketV2) -> Proposal:
         reasons=list(raw["reasons"]),
         params=dict(raw["params"]),
         margins=[Margin(**margin) for margin in raw.get("margins", ())],
+    )
+
+
+def _judged(decision: Decision) -> Judged:
+    """Copy what a decision holds of the guards."""
+    judgement, context = decision.judgement, decision.context
+    return Judged(
+        judgement.action,
+        decision.verdict.hold,
+        judgement.refusing[: judgement.n_refusing],
+        [_copy(leg) for leg in decision.legs[: decision.n_legs]],
+        list(judgement.verdicts),
+        list(context.observed),
+        list(context.presence),
     )
 
 

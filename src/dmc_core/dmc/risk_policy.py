@@ -111,7 +111,7 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ConfigError(f"risk policy: {name} is {value!r}: give a finite number >= 0")
-        if self.cancel_rate_limit > WINDOW_CAPACITY or self.circuit_breaker_failures > WINDOW_CAPACITY:
+        if any(getattr(self, name) > WINDOW_CAPACITY for name in COUNTED):
             raise ConfigError(
                 f"risk policy: a count limit is above {WINDOW_CAPACITY}, the most that is counted"
             )
@@ -123,6 +123,8 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 WINDOW_CAPACITY = 1024
 """Most events that a counting window holds; a limit above it could never trip."""
+COUNTED = ("cancel_rate_limit", "circuit_breaker_failures")
+"""Limits that may therefore not be above it."""
 
 TIGHTER: dict[str, Tighter] = {
     "staleness_ms": "lower",

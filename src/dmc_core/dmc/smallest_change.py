@@ -35,7 +35,7 @@ from dmc_core.dmc.guards import (
     STRICT,
     VALUE_SLOT,
 )
-from dmc_core.dmc.risk_policy import RiskPolicy
+from dmc_core.dmc.risk_policy import COUNTED, WINDOW_CAPACITY, RiskPolicy
 
 OPEN = 1e300
 """A limit that nothing exceeds."""
@@ -82,7 +82,7 @@ class LimitChange(msgspec.Struct, frozen=True):
         now: What it is.
         needs: What it has to be at least (or at most, for a limit from below).
         guards: The rows that it is for.
-        off: Turned off, since a number that is not known passes no limit.
+        off: 0 turns it off: no other number helps, as where what it compares is not known.
     """
 
     limit: str
@@ -158,7 +158,7 @@ def smallest_change(judge: Judge, limits: Sequence[float]) -> SmallestChange:
     if problem:
         return SmallestChange([], problem, sizes)
     changes = [
-        LimitChange(LIMIT_NAMES[slot], own[slot], needs, _guards_of(slot), slot in without)
+        LimitChange(LIMIT_NAMES[slot], own[slot], needs, _guards_of(slot), _turns_off(slot, needs))
         for slot, needs in sorted(proven.items())
     ]
     return SmallestChange(changes, sizes=sizes)
@@ -232,6 +232,8 @@ def _note(row: int, value: float, needed: dict[int, float], fixed: list[int]) ->
             most = math.floor(value) + 1 if whole else math.nextafter(value, math.inf)
         elif whole:
             most = math.ceil(value)
+        if LIMIT_NAMES[slot] in COUNTED and most > WINDOW_CAPACITY:
+            most = 0.0  # no larger one can be counted: off
         needed[slot] = max(needed.get(slot, 0.0), float(most))
 
 
@@ -287,6 +289,10 @@ def _problem(own: list[float], changes: Mapping[int, float]) -> str:
     return ""
 
 
+def _turns_off(slot: int, value: float) -> bool:
+    return value == 0.0 and any(OFF_WHEN_ZERO[row] == 1 for row in range(len(GUARDS)) if LIMIT_OF[row] == slot)
+
+
 def _guards_of(slot: int) -> list[str]:
     """Name the rows that compare a limit, or that the target of a round trip is part of."""
     if slot == _TARGET:
@@ -318,7 +324,7 @@ def change_words(found: SmallestChange) -> list[str]:
 def _change_words(change: LimitChange) -> str:
     guards = ", ".join(change.guards)
     if change.off:
-        return f"{change.limit} from {change.now:.6g} to 0, which turns it off: no number is known ({guards})"
+        return f"{change.limit} from {change.now:.6g} to 0, which turns it off ({guards})"
     needs = _rounded(change.needs, up=change.needs > change.now)
     return f"{change.limit} from {change.now:.6g} to {needs} ({guards})"
 
