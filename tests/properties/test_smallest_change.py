@@ -25,7 +25,9 @@ def judging(context: dict, wanted: list[tuple[int, float, float]], lot: float = 
         out = Judgement()
         decide(ACT, len(legs), legs, seen, limits, out, 0)
         refusing = out.refusing[: out.n_refusing]
-        return Judged(out.action, 0, refusing, legs, list(out.verdicts), list(seen.observed), list(seen.presence))
+        return Judged(
+            out.action, 0, refusing, legs, list(out.verdicts), list(seen.observed), list(seen.presence)
+        )
 
     return judge
 
@@ -52,9 +54,11 @@ POLICIES = st.builds(
 INPUTS = {
     name: NUMBER
     for name in GOOD
-    if name not in ("now_ms", "last_event_ts_ms", "kind", "ops_deny_actions", "ops_state", "bid", "ask", "mid")
+    if name
+    not in ("now_ms", "last_event_ts_ms", "kind", "ops_deny_actions", "ops_state", "bid", "ask", "mid")
     and not name.endswith("_until_ms")
-    and name not in ("inventory", "abs_inventory", "current_total_exposure_usd", "current_market_exposure_usd")
+    and name
+    not in ("inventory", "abs_inventory", "current_total_exposure_usd", "current_market_exposure_usd")
 }
 CONTEXTS = st.builds(
     lambda inputs, inventory, total, age, gone: {
@@ -76,7 +80,11 @@ CONTEXTS = st.builds(
     st.sets(st.sampled_from(["depth", "spread_ticks", "open_orders", "sigma_spike_z", "mid"]), max_size=2),
 )
 WANTED = st.lists(
-    st.tuples(st.sampled_from([1, -1]), st.floats(0.01, 2.0).map(lambda x: round(x, 3)), st.floats(0.1, 40).map(lambda x: round(x, 2))),
+    st.tuples(
+        st.sampled_from([1, -1]),
+        st.floats(0.01, 2.0).map(lambda x: round(x, 3)),
+        st.floats(0.1, 40).map(lambda x: round(x, 2)),
+    ),
     min_size=1,
     max_size=4,
 )
@@ -97,10 +105,12 @@ def test_it_lets_the_proposal_through_and_less_does_not(policy, context, wanted)
     if not found.changes:
         return
     assert passes(judge(changed(limits, found.changes)))
-    RiskPolicy(**{  # it can be written into a policy
-        name: int(value) if name in _INTEGERS else value
-        for name, value in zip(LIMIT_NAMES[1:], changed(limits, found.changes)[1:], strict=True)
-    })
+    RiskPolicy(
+        **{  # it can be written into a policy
+            name: int(value) if name in _INTEGERS else value
+            for name, value in zip(LIMIT_NAMES[1:], changed(limits, found.changes)[1:], strict=True)
+        }
+    )
     for change in found.changes:
         others = [other for other in found.changes if other is not change]
         assert not passes(judge(changed(limits, others))), f"{change.limit} is idle"

@@ -23,9 +23,7 @@ def why_not_words(found: WhyNot) -> list[str]:
         lines.append("  the run has no end on record: it was killed, or it still runs")
     lines += _counted("steps that did not act, by the reason:", found.holds, reasons=True)
     lines += _counted("steps in which a guard refused, by itself or with others:", found.refusals)
-    lines += _counted(
-        "steps that would have acted, had this one guard let go:", found.sole_blockers
-    )
+    lines += _counted("steps that would have acted, had this one guard let go:", found.sole_blockers)
     if found.nearest_misses:
         lines.append("nearest misses (refusals by one guard alone):")
     for miss in found.nearest_misses:
@@ -43,8 +41,8 @@ def why_not_words(found: WhyNot) -> list[str]:
     for order in found.nearest_orders:
         end = "the end" if order.end_step is None else f"step {order.end_step}"
         lines.append(
-            f"  {order.side} {order.size:.6g} at {order.price:.6g} {order.market_id}, step {order.sent_step} to "
-            f"{end}: {order.to_fill_ticks:.6g} ticks from the far touch, {_behind(order.behind_touch_ticks)}"
+            f"  {order.side} {order.size:.6g} at {order.price:.6g} {order.market_id}, step {order.sent_step} "
+            f"to {end}: {order.to_fill_ticks:.6g} ticks from the far touch, {_behind(order.behind_touch_ticks)}"
         )
     if found.strange:
         lines.append(f"rows that this version does not know: {', '.join(found.strange)}")

@@ -55,9 +55,7 @@ class GuardTable:
                 if self.names[i] in GUARD_SLOT:
                     verdict = leg["verdicts"][place]
                     refuses = leg["increasing"] and i in refusing and self.is_bar(verdict)
-                    found.append(
-                        self._row(i, verdict, leg["values"][place], limits, refuses, number, said)
-                    )
+                    found.append(self._row(i, verdict, leg["values"][place], limits, refuses, number, said))
         margins = packet.mdm["proposal"].get("margins", ())
         return [*found, *margin_results([Margin(**margin) for margin in margins])]
 

@@ -38,12 +38,13 @@ def read_facts(run_dir: str | Path) -> dict[str, Any]:
         TraceError: The manifest cannot be read, or is not of a run of the engine.
     """
     folder = Path(run_dir)
-    if not (folder / TRACES).is_file():
-        if any(folder.glob("decisions*")):
-            raise ConfigError(
-                f"{folder} has rows of decisions but no packets, which hold values and verdicts: run it again "
-                "with run_batch(..., packets=True, output_dir=...), or with run_loop"
-            )
+    traces = folder / TRACES
+    if (folder / "decisions").is_dir() and not (traces.is_file() and traces.stat().st_size):
+        raise ConfigError(
+            f"{folder} has rows of decisions but no packets, which hold the values of the guards: run it again "
+            "with run_batch(..., packets=True), or with run_loop"
+        )
+    if not traces.is_file():
         raise ConfigError(f"{folder} is no run folder: it has no {TRACES}")
     if not (folder / MANIFEST).is_file():
         raise ConfigError(f"{folder} is no run folder: it has no {MANIFEST}")

@@ -189,7 +189,7 @@ class Tape:
             return self.edge.timer(event.market_id, event.ts_ns or 0)
         if event.kind != "market":
             raise TraceError(
-                f"{self.run_dir}: step {packet.step} is a {event.kind}: a run cannot be judged again beyond it"
+                f"{self.run_dir}: step {packet.step} is a {event.kind}: a run is not judged again beyond it"
             )
         bad = event.bad
         if bad is not None and not is_undecoded(event):  # the edge finds it out again

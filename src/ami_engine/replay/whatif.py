@@ -5,6 +5,7 @@ pauses are as recorded, so what follows from a decision that changes is not seen
 """
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -76,7 +77,7 @@ class WhatIf(msgspec.Struct, kw_only=True):
         changes: These by ``HOLD -> ACT``; ``ACT -> ACT`` = other orders.
         latched: Of the steps decided otherwise, those that a latch of the run would still have barred.
         guards: By row, where any differs or refuses.
-        examples: The first ten.
+        examples: The first of each kind of change, by action and by the guards that differ; at most ten.
     """
 
     open_loop: bool = True
@@ -117,6 +118,7 @@ def whatif(run_dir: str | Path, policy: RiskPolicy) -> WhatIf:
         examples=[],
     )
     seen: list[tuple[Judged, bool]] = []
+    shown: set[Any] = set()
 
     def look(packet: PacketV2) -> None:
         other = market_policy(policy, tape.policy) if _has_own_limits(tape, packet) else policy
@@ -124,7 +126,7 @@ def whatif(run_dir: str | Path, policy: RiskPolicy) -> WhatIf:
 
     for packet in tape.steps(look):
         ((after, latched),) = seen
-        _add(found, packet, tape.own(), after, latched=latched)
+        _add(found, packet, tape.own(), after, shown, latched=latched)
     found.guards = dict(sorted(found.guards.items(), key=lambda item: _PLACES[item[0]]))
     return found
 
@@ -140,7 +142,9 @@ def _no_actions() -> dict[str, int]:
     return {str(action): 0 for action in ACTIONS}
 
 
-def _add(found: WhatIf, packet: PacketV2, before: Judged, after: Judged, *, latched: bool) -> None:
+def _add(
+    found: WhatIf, packet: PacketV2, before: Judged, after: Judged, shown: set[Any], *, latched: bool
+) -> None:
     found.steps += 1
     found.proposals += packet.mdm["proposal"]["action"] == Action.ACT
     found.actions_before[str(ACTIONS[before.action])] += 1
@@ -159,7 +163,9 @@ def _add(found: WhatIf, packet: PacketV2, before: Judged, after: Judged, *, latc
         _counts(found, row).opened += 1
     for row in set(after.refusing) - set(before.refusing):
         _counts(found, row).closed += 1
-    if len(found.examples) < EXAMPLES:
+    sort = (kind, frozenset(before.refusing) ^ frozenset(after.refusing))
+    if len(found.examples) < EXAMPLES and sort not in shown:
+        shown.add(sort)
         found.examples.append(
             Example(
                 step=packet.step,
@@ -198,7 +204,7 @@ def whatif_words(found: WhatIf, name: str) -> list[str]:
         name: What the other policy is called.
     """
     lines = [
-        f"open loop: {found.steps} steps judged again under {name}, each in the state that the run had; "
+        f"open loop: {found.steps} steps judged again under {name}, each in the state that the run had;",
         "positions, fills and latches are as recorded, so what follows from a change is not seen",
         "under the run's own policy every verdict came out as recorded",
     ]
@@ -223,14 +229,17 @@ def whatif_words(found: WhatIf, name: str) -> list[str]:
     ]
     if found.examples:
         lines.append("the first of them:")
-    lines += [f"  step {e.step} {e.market_id}: {_side_words(e.before)} -> {_side_words(e.after)}" for e in found.examples]
+    lines += [
+        f"  step {e.step} {e.market_id}: {_side_words(e.before)} -> {_side_words(e.after)}"
+        for e in found.examples
+    ]
     return lines
 
 
 def _moved(counts: GuardCounts) -> str:
     parts = [
-        f"{words} in {count} that change"
-        for words, count in (("lets go", counts.opened), ("steps in", counts.closed))
+        f"{words} in {count}"
+        for words, count in (("no longer", counts.opened), ("newly", counts.closed))
         if count
     ]
     return f" ({', '.join(parts)})" if parts else ""

@@ -170,9 +170,7 @@ def _why(packet: PacketV2, table: GuardTable, change: SmallestChange | None, no_
         action=packet.final_action["action"],
         allowed=packet.final_action["allowed"],
         because=packet.final_action["reasons"],
-        remarks=[
-            flag for flag in (packet.mismatch or {}).get("flags", ()) if flag not in table.names
-        ],
+        remarks=[flag for flag in (packet.mismatch or {}).get("flags", ()) if flag not in table.names],
         intents=packet.intents,
         latches=latches,
         change=change,
@@ -217,7 +215,10 @@ def _change_lines(found: Why) -> list[str]:
     words = change_words(found.change)
     if not found.change.changes:
         return ["what would have let it through:", *(f"  {line}" for line in words)]
-    return ["the smallest change that would have let it through, judged again:", *(f"  {line}" for line in words)]
+    return [
+        "the smallest change that would have let it through, judged again:",
+        *(f"  {line}" for line in words),
+    ]
 
 
 def _proposal_words(found: Why) -> str:
@@ -285,9 +286,7 @@ def time_of(text: str) -> UnixNs:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(
-            f"time {text!r} is none: give nanoseconds, or as 2026-01-01T00:00:02Z"
-        ) from None
+        raise ConfigError(f"time {text!r} is none: give nanoseconds, or as 2026-01-01T00:00:02Z") from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1_000

@@ -137,7 +137,9 @@ class _Reading:
             try:
                 self._take(packet)
             except (KeyError, IndexError, TypeError, AttributeError, msgspec.ValidationError) as error:
-                raise TraceError(f"{self.run_dir}: step {step} is no packet of the engine: {error!r}") from None
+                raise TraceError(
+                    f"{self.run_dir}: step {step} is no packet of the engine: {error!r}"
+                ) from None
         closed = False
         for record in _audits(self.run_dir):
             if record.get("kind") == "stop":

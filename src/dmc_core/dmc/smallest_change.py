@@ -193,10 +193,11 @@ def _opened(limits: list[float], without: set[int]) -> list[float]:
 
 def _compared(judged: Judged, limits: list[float]) -> list[tuple[int, float, int]]:
     """List the rows that are on, with each number they compare and its presence."""
-    found = []
-    for row in MARKET_ROWS:
-        if not _is_off(row, limits):
-            found.append((row, judged.values[VALUE_SLOT[row]], judged.presence[VALUE_SLOT[row]]))
+    found = [
+        (row, judged.values[VALUE_SLOT[row]], judged.presence[VALUE_SLOT[row]])
+        for row in MARKET_ROWS
+        if not _is_off(row, limits)
+    ]
     for leg in judged.legs:
         for place, row in enumerate(LEG_ROWS):
             is_asked = leg.side != 0 or VALUE_SLOT[row] != _NO_TERMS or leg.presence[place] != ABSENT
@@ -290,7 +291,9 @@ def _problem(own: list[float], changes: Mapping[int, float]) -> str:
 
 
 def _turns_off(slot: int, value: float) -> bool:
-    return value == 0.0 and any(OFF_WHEN_ZERO[row] == 1 for row in range(len(GUARDS)) if LIMIT_OF[row] == slot)
+    return value == 0.0 and any(
+        OFF_WHEN_ZERO[row] == 1 for row in range(len(GUARDS)) if LIMIT_OF[row] == slot
+    )
 
 
 def _guards_of(slot: int) -> list[str]:
@@ -316,7 +319,9 @@ def change_words(found: SmallestChange) -> list[str]:
     if found.none:
         lines.append(f"no change of a limit: {found.none}")
     for size in found.sizes:
-        fits = f"{size.fits:.6g} of {size.asked:.6g} fits" if size.fits else f"nothing of {size.asked:.6g} fits"
+        fits = (
+            f"{size.fits:.6g} of {size.asked:.6g} fits" if size.fits else f"nothing of {size.asked:.6g} fits"
+        )
         lines.append(f"leg {size.leg} ({size.side}): {fits} under the limits of size as they are")
     return lines
 
