@@ -42,7 +42,7 @@ def why_not_words(found: WhyNot) -> list[str]:
         end = "the end" if order.end_step is None else f"step {order.end_step}"
         lines.append(
             f"  {order.side} {order.size:.6g} at {order.price:.6g} {order.market_id}, step {order.sent_step} "
-            f"to {end}: {order.to_fill_ticks:.6g} ticks from the far touch, {_behind(order.behind_touch_ticks)}"
+            f"to {end}: {order.to_fill_ticks:.6g} ticks off the touch, {_behind(order.behind_touch_ticks)}"
         )
     if found.strange:
         lines.append(f"rows that this version does not know: {', '.join(found.strange)}")

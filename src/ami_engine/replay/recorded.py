@@ -41,7 +41,7 @@ def read_facts(run_dir: str | Path) -> dict[str, Any]:
     traces = folder / TRACES
     if (folder / "decisions").is_dir() and not (traces.is_file() and traces.stat().st_size):
         raise ConfigError(
-            f"{folder} has rows of decisions but no packets, which hold the values of the guards: run it again "
+            f"{folder} has rows of decisions but no packets, which hold what the guards saw: run it again "
             "with run_batch(..., packets=True), or with run_loop"
         )
     if not traces.is_file():

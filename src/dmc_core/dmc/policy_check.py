@@ -247,7 +247,7 @@ class RowsSeen:
         if self.unknown[row] == asked:
             off = f"set {guard.limit} to 0 (off), or " if guard.off_when_zero else ""
             return Finding(
-                "always", [guard.limit], [limit], f"{observed.name} was never known: {guard.name} refused all",
+                "always", [guard.limit], [limit], f"{observed.name} is never known: {guard.name} refuses all",
                 f"{off}use data that have it",
             )  # fmt: skip
         low, high = self.low[slot], self.high[slot]
