@@ -67,6 +67,7 @@ class Tape:
         self.failed = False
         self._packet: PacketV2 | None = None
         self._look: Look | None = None
+        self._error: Exception | None = None
         self._at = -1
         self._shadow = Decision()
 
@@ -105,6 +106,8 @@ class Tape:
             try:
                 self._step(packet)
             except (KeyError, IndexError, TypeError, ValueError, msgspec.ValidationError) as error:
+                if error is self._error:
+                    raise
                 raise self._fault(packet, f"it cannot be read: {error!r}") from None
             yield packet
 
@@ -177,6 +180,8 @@ class Tape:
         self._ids.names = [intent["client_order_id"] for intent in packet.intents if intent["op"] != "cancel"]
         made, _ = step(self.engine, admitted, reports)
         self._packet = None
+        if self._error is not None:
+            raise self._error
         if msgspec.to_builtins(made.guards) != packet.guards:
             raise self._fault(packet, "its verdicts come out otherwise")
         if made.final_action.action != packet.final_action["action"]:
@@ -217,7 +222,10 @@ class Tape:
         flags = (packet.mismatch or {}).get("flags", ())
         self.failed = any(flag.startswith(f"{_HOOK_FAILED}:") for flag in flags)
         if self._look is not None:
-            self._look(packet)
+            try:
+                self._look(packet)
+            except Exception as error:  # noqa: BLE001 - a hook's error is taken for its failure: it is told later
+                self._error = error
         if self.failed:
             raise RuntimeError("the recorded hook failed")
         tightened = packet.guards.get("tightened")

@@ -215,3 +215,9 @@ def test_rows_without_packets_say_what_is_missing(tmp_path):
         whatif(tmp_path / "batch", RiskPolicy())
     with pytest.raises(ConfigError, match="no run folder"):
         whatif(tmp_path, RiskPolicy())
+
+
+def test_an_error_of_who_looks_is_not_taken_for_a_failing_policy(tmp_path):
+    tape = Tape(simulated(tmp_path, events=10)["run_dir"])
+    with pytest.raises(KeyError, match="mine"):
+        list(tape.steps(lambda packet: {}["mine"]))
