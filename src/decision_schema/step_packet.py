@@ -10,7 +10,7 @@ import msgspec
 
 from decision_schema.events import UNSET, Event, Report, Side, TimeInForce
 from decision_schema.packet_v2 import PacketV2
-from decision_schema.types import GuardResult
+from decision_schema.types import GuardResult, Margin
 from decision_schema.units import Lots, Notional, Price, Size, UnixNs
 
 
@@ -28,6 +28,7 @@ class ProposalRecord(msgspec.Struct):
     confidence: float
     reasons: list[str]
     params: dict[str, Any]
+    margins: list[Margin] | msgspec.UnsetType = UNSET
 
 
 class MdmRecord(msgspec.Struct):

@@ -25,6 +25,65 @@ class Action(StrEnum):
 
 
 _NO_NUMBERS = (bool, str, bytes, bytearray)
+MAX_MARGINS = 16
+"""Most margins of one proposal."""
+MAX_MARGIN_TEXT = 64
+"""Longest name or unit of a margin, in characters."""
+
+
+class Margin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A limit of the model's own, and how near it is: shown beside the guards, judged by none of them.
+
+    Args:
+        name: What was compared.
+        value: What the model saw.
+        limit: Its own limit.
+        unit: Unit of both.
+        least: The value must not fall below the limit; else it must not exceed it.
+
+    Raises:
+        ContractError: A text is empty or too long, or a number is not finite.
+
+    >>> Margin("edge", 1.5, 1.0, "ticks", least=True).margin
+    0.5
+    """
+
+    name: str
+    value: float
+    limit: float
+    unit: str = ""
+    least: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what msgspec checks only on decode."""
+        for field, least_length in (("name", 1), ("unit", 0)):
+            text = getattr(self, field)
+            if not isinstance(text, str) or not least_length <= len(text) <= MAX_MARGIN_TEXT:
+                raise ContractError(
+                    f"margin: {field} must be a text of {least_length} to {MAX_MARGIN_TEXT} signs"
+                )
+        for field in ("value", "limit"):
+            number = _finite(getattr(self, field))
+            if number is None:
+                raise ContractError(f"margin {self.name}: {field} must be a finite number")
+            msgspec.structs.force_setattr(self, field, number)
+        msgspec.structs.force_setattr(self, "least", bool(self.least))
+
+    @property
+    def margin(self) -> float:
+        """Room left in the unit of the margin; negative = beyond the limit."""
+        return self.value - self.limit if self.least else self.limit - self.value
+
+
+def _finite(given: object) -> float | None:
+    """Read a number, also one of numpy; None where it is none or not finite."""
+    if isinstance(given, bool | str | bytes | bytearray):
+        return None
+    try:
+        number = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -38,10 +97,12 @@ class Proposal(msgspec.Struct, frozen=True):
             ``orders`` = the complete set wanted, or the shorthands ``bid``, ``ask``, ``size``
             (``bid_size``, ``ask_size``), or ``side``, ``price``, ``size``; ``value`` = fair price
             around which the plan quotes.
+        margins: Limits of the model's own and how near they are, at most 16: `Margin`, or a dict of
+            the same; they are recorded and shown, not judged.
 
     Raises:
         ContractError: The action is none of `Action`, or the confidence is not a finite
-            number in [0, 1], or reasons or params are of another type.
+            number in [0, 1], or reasons, params or margins are of another type.
 
     >>> Proposal(action=Action.ACT, confidence=0.8, params={"value": 0.5}).action
     <Action.ACT: 'ACT'>
@@ -54,6 +115,7 @@ class Proposal(msgspec.Struct, frozen=True):
     confidence: float
     reasons: list[str] = msgspec.field(default_factory=list)
     params: dict[str, Any] = msgspec.field(default_factory=dict)
+    margins: list[Margin] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check what msgspec checks only on decode."""
@@ -78,6 +140,23 @@ class Proposal(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "action", action)
         msgspec.structs.force_setattr(self, "confidence", confidence)
         msgspec.structs.force_setattr(self, "reasons", list(self.reasons))
+        if self.margins or not isinstance(self.margins, list):
+            msgspec.structs.force_setattr(self, "margins", _margins(self.margins))
+
+
+def _margins(given: object) -> list[Margin]:
+    """Read the margins of a proposal; each name once."""
+    if not isinstance(given, list | tuple) or len(given) > MAX_MARGINS:
+        raise ContractError(f"margins must be a list of at most {MAX_MARGINS}")
+    margins: list[Margin] = []
+    for item in given:
+        try:
+            margins.append(item if isinstance(item, Margin) else Margin(**item))
+        except TypeError:
+            raise ContractError("margins must be of Margin, or dicts of name, value and limit") from None
+    if len({margin.name for margin in margins}) < len(margins):
+        raise ContractError("margins: two have the same name")
+    return margins
 
 
 class GuardResult(msgspec.Struct, frozen=True):

@@ -137,6 +137,46 @@ def verify(run_dir: Annotated[Path, Parameter(help="Folder of the run.")], *, js
     return verify_and_print(run_dir, json=json)
 
 
+RunDir = Annotated[Path, Parameter(help="Folder of the run.")]
+JsonFound = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, and nothing else.")]
+
+
+@app.command
+def why(
+    run_dir: RunDir,
+    step: Annotated[int | None, Parameter(help="Number of the step.")] = None,
+    *,
+    at: Annotated[str | None, Parameter(help="The last step up to a time: ISO 8601, or ns.")] = None,
+    market: Annotated[str | None, Parameter(help="Of this market.")] = None,
+    json: JsonFound = False,
+) -> int:
+    """Explain one step: every guard with value, limit and margin, and what would have let it through."""
+    from ami_engine.cli.why import why_and_print
+
+    return why_and_print(run_dir, step, at, market, json=json)
+
+
+@app.command(name="why-not")
+def why_not(run_dir: RunDir, *, json: JsonFound = False) -> int:
+    """Say why a run did not trade more: from events to fills, sole blockers, nearest misses."""
+    from ami_engine.cli.why import why_not_and_print
+
+    return why_not_and_print(run_dir, json=json)
+
+
+@app.command
+def whatif(
+    run_dir: RunDir,
+    *,
+    policy: Annotated[str, Parameter(help="Name of a policy, or a TOML file.")],
+    json: JsonFound = False,
+) -> int:
+    """Judge a recorded run under another policy (open loop), and say which decisions change."""
+    from ami_engine.cli.why import whatif_and_print
+
+    return whatif_and_print(run_dir, policy, json=json)
+
+
 data = cyclopts.App(name="data", help="Look at files of recorded market data.")
 app.command(data)
 
@@ -187,6 +227,20 @@ def show_named(name: Annotated[str, Parameter(help="Name of the policy.")], *, j
     from ami_engine.cli.policies import show_policy
 
     return show_policy(name, json=json)
+
+
+@policy.command(name="check")
+def check_named(
+    name: Annotated[str, Parameter(help="Name of a policy, or a TOML file.")],
+    *,
+    data: Annotated[Path | None, Parameter(help="File or folder of recorded market data.")] = None,
+    run: Annotated[Path | None, Parameter(help="Folder of a run with packets.")] = None,
+    json: JsonFound = False,
+) -> int:
+    """Find limits that contradict each other, or that can never or always trip on given data."""
+    from ami_engine.cli.policy_check import check_and_print
+
+    return check_and_print(name, data, run, json=json)
 
 
 def start() -> None:

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dmc_core.dmc.guards import GUARDS
 from dmc_core.dmc.named_policies import POLICY_NAMES, load_named_policy, number_text
 
 
@@ -56,4 +57,18 @@ def show_policy(name: str, *, json: bool) -> int:
     for limit in found.limits:
         rows.add_row(limit.name, number_text(limit.value), number_text(limit.default), Text(limit.reason))
     console.print(rows)
+    console.print()
+    console.print(_guards_of({limit.name for limit in found.limits}))
     return 0
+
+
+def _guards_of(limits: set[str]) -> Table:
+    """Lay out the guards that compare these limits: whom each is for, and what it does."""
+    rows = Table(box=None, pad_edge=False)
+    for name in ("guard", "of", "scope", "asks for", "resting orders", "citation"):
+        rows.add_column(name, overflow="fold")
+    for guard in GUARDS:
+        if guard.limit in limits:
+            texts = (guard.name, guard.limit, guard.scope, str(guard.severity), guard.resting, guard.citation)
+            rows.add_row(*map(Text, texts))
+    return rows

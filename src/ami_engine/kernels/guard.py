@@ -66,6 +66,21 @@ def judge_plan(
         hook_failed: 1 = the private policy hook failed: nothing new may go out.
         now_ns: The time of the step.
     """
+    weigh(cell, limits, decision, hook_failed, now_ns)
+    _latch(state, cell, limits, decision, inconsistent, now_ns)
+
+
+@kernel
+def weigh(cell: Cell, limits: list[float], decision: Decision, hook_failed: int, now_ns: int) -> None:
+    """Judge every row, shrink or refuse the plan's orders; nothing but the decision is changed.
+
+    Args:
+        cell: The market of the step.
+        limits: Its policy as a vector.
+        decision: As for `judge_plan`.
+        hook_failed: 1 = the private policy hook failed: nothing new may go out.
+        now_ns: The time of the step.
+    """
     plan, verdict, judgement = decision.plan, decision.verdict, decision.judgement
     asked = decision.proposed.action
     verdict.mark = OK
@@ -84,7 +99,6 @@ def judge_plan(
     verdict.action = judgement.action
     if verdict.action == EXIT and asked == EXIT and cell.position.lots == 0:
         verdict.mark = NOTHING_TO_EXIT
-    _latch(state, cell, limits, decision, inconsistent, now_ns)
 
 
 @kernel

@@ -169,7 +169,7 @@ class PacketRows:
         cell = -1 if market is None else market.number
         for report in packet.external["reports"]:  # they come before the event
             self._read_report(report, packet.step, now_ns)
-        if market is not None and event.kind == "market" and bad in READ and not _is_undecoded(event):
+        if market is not None and event.kind == "market" and bad in READ and not is_undecoded(event):
             _build(market, event)
         for leg, intent in enumerate(packet.intents):  # a message's number in its step names its order
             self._read_intent(intent, packet.step, now_ns, leg)
@@ -195,7 +195,7 @@ class PacketRows:
     def _market_of(self, event: Event, bad: int) -> _Market | None:
         """Find the market of an event; the first event that can be read makes it."""
         market = self._markets.get(event.market_id)
-        if market is None and bad != reasons.TOO_MANY_MARKETS and not _is_undecoded(event):
+        if market is None and bad != reasons.TOO_MANY_MARKETS and not is_undecoded(event):
             found = self._instruments.get(event.market_id, DEFAULT_INSTRUMENT)
             bounds = float(found.price_min), float(found.price_max)
             market = _Market(len(self._markets), *bounds, grid_of(found))
@@ -354,7 +354,7 @@ def _number(value: Any) -> float:
     return NAN if value is None else float(value)
 
 
-def _is_undecoded(event: Event) -> bool:
+def is_undecoded(event: Event) -> bool:
     """Tell whether an event could not be read: then it has no part, and makes no market."""
     bad = event.bad
     return bad is not None and (bad.raw is not None or bad.reason.startswith(NAMES[reasons.OVERSIZE_EVENT]))

@@ -14,6 +14,7 @@ from ami_engine.loop.engine import Engine
 from ami_engine.loop.receive import storable
 from ami_engine.mdm.view import ModelRng, View, WorkingOrder
 from decision_schema import reasons
+from decision_schema.events import UNSET
 from decision_schema.instruments import price_of
 from decision_schema.reasons import NAMES
 from decision_schema.step_packet import ProposalRecord
@@ -76,7 +77,11 @@ def propose(engine: Engine, admitted: Admitted, why: int) -> Asked:
 def _in_words(proposal: Proposal) -> Asked:
     """Take what a model answered in words; the packet's copy of its params is made storable."""
     told = ProposalRecord(
-        str(proposal.action), proposal.confidence, proposal.reasons, params_record(proposal.params)
+        str(proposal.action),
+        proposal.confidence,
+        proposal.reasons,
+        params_record(proposal.params),
+        proposal.margins or UNSET,
     )
     return Asked(proposal.action, told, travels_of(proposal.params), False)
 

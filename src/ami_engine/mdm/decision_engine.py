@@ -16,7 +16,7 @@ from ami_engine.mdm.reference_model import propose_reference
 from ami_engine.security.redaction import redact_secrets, redact_text
 from decision_schema.errors import ConfigError, ContractError
 from decision_schema.packet_v2 import tag_floats
-from decision_schema.types import Action, Proposal
+from decision_schema.types import MAX_MARGIN_TEXT, Action, Margin, Proposal
 from dmc_core.dmc.policy_hook import load_source
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class DecisionEngine:
             proposal = self._model(features, **offered)
             if not isinstance(proposal, Proposal):
                 return self._hold(type(proposal).__name__, None)
-            if not proposal.params and not proposal.reasons:
+            if not proposal.params and not proposal.reasons and not proposal.margins:
                 return proposal
             return msgspec.structs.replace(  # which checks again what the model may have changed since
                 proposal,
@@ -90,6 +90,7 @@ class DecisionEngine:
                     [redact_text(reason)[:MAX_REASON] for reason in proposal.reasons[:MAX_REASONS]]
                 ),
                 params=redact_secrets(proposal.params),
+                margins=[_redacted(margin) for margin in proposal.margins],
             )
         except Exception as error:  # noqa: BLE001 - user code: any failure holds
             return self._hold(type(error).__name__, error)
@@ -120,6 +121,12 @@ class DecisionEngine:
             self.errors[kind] = text
             _log.warning("model %s failed: %s: %s", self.model_id, kind, text)
         return Proposal(action=Action.HOLD, confidence=0.0, reasons=[f"model_error:{kind}"])
+
+
+def _redacted(margin: Margin) -> Margin:
+    """Redact the words of a margin; what hides a secret may be longer than it."""
+    name, unit = (redact_text(text)[:MAX_MARGIN_TEXT] for text in (margin.name, margin.unit))
+    return Margin(tag_floats(name), margin.value, margin.limit, tag_floats(unit), margin.least)
 
 
 def _choose(model: Any, private_path: Path | None) -> tuple[str, Model]:

@@ -24,6 +24,7 @@ from dmc_core.dmc.guards import (
     limits_of,
     reason_of,
 )
+from dmc_core.dmc.model_margins import margin_results
 from dmc_core.dmc.policy_hook import PolicyHook, apply_hook, load_policy_hook
 from dmc_core.dmc.risk_policy import RiskPolicy
 from dmc_core.dmc.worst_case import Leg
@@ -87,8 +88,13 @@ def modulate(
         flags=[*refusal_names(judgement), *clamp_flags(legs), *filter(None, [problem]), *hook_flags],
         reason_codes=codes,
         throttle_refresh_ms=policy.throttle_refresh_ms,
-        guards=all_results(judgement, legs, seen, limits),
+        guards=[*all_results(judgement, legs, seen, limits), *_own_margins(proposal)],
     )
+
+
+def _own_margins(proposal: object) -> list[GuardResult]:
+    """Give the model's own margins; a proposal that is none has none."""
+    return margin_results(proposal.margins) if isinstance(proposal, Proposal) else []
 
 
 _LOADED: dict[tuple[int, int] | None, PolicyHook | None] = {}
