@@ -145,3 +145,9 @@ def test_the_size_that_fits_passes(policy, context, wanted, lot):
     found = smallest_change(judge, limits)
     for size in found.sizes:
         assert 0.0 <= size.fits < size.asked
+
+
+def test_an_order_that_reduces_needs_only_what_asks_for_exit():
+    context = {**GOOD, "depth": 0.0, "tp_ticks": 0.0, "inventory": 11.0, "abs_inventory": 11.0}
+    found = smallest_change(judging(context, [(-1, 1.0, 1.0)]), limits_of(ALL_ON))
+    assert [(change.limit, change.needs) for change in found.changes] == [("max_abs_inventory", 11.0)]

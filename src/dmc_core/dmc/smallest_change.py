@@ -16,7 +16,7 @@ import msgspec
 from decision_schema.errors import ConfigError
 from decision_schema.events import Side
 from decision_schema.reasons import NAMES, OK
-from dmc_core.dmc.decide import ACT
+from dmc_core.dmc.decide import ACT, EXIT, HOLD
 from dmc_core.dmc.guards import (
     ABSENT,
     GUARD_SLOT,
@@ -30,6 +30,7 @@ from dmc_core.dmc.guards import (
     OFF_WHEN_ZERO,
     PRESENT,
     REQUIRED,
+    SEVERITY,
     SIGN,
     SLOT,
     STRICT,
@@ -136,6 +137,8 @@ def smallest_change(judge: Judge, limits: Sequence[float]) -> SmallestChange:
     if wide.hold != OK:
         return SmallestChange([], f"the guards were not asked: {NAMES[wide.hold]}")
     unknown = [row for row, value, here in _compared(wide, begun) if _is_unknown(row, value, here)]
+    if not _adds_risk(wide):
+        unknown = []  # what is not known refuses new risk only
     without = {LIMIT_OF[row] for row in unknown if OFF_WHEN_ZERO[row] == 1}
     if unknown:
         wide = judge(_opened(begun, without))
@@ -193,11 +196,15 @@ def _opened(limits: list[float], without: set[int]) -> list[float]:
 
 
 def _compared(judged: Judged, limits: list[float]) -> list[tuple[int, float, int]]:
-    """List the rows that are on, with each number they compare and its presence."""
+    """List the rows that count, with each number they compare and its presence.
+
+    They are those that are on; where no order adds risk, only those that ask for EXIT or STOP.
+    """
+    least = HOLD if _adds_risk(judged) else EXIT
     found = [
         (row, judged.values[VALUE_SLOT[row]], judged.presence[VALUE_SLOT[row]])
         for row in MARKET_ROWS
-        if not _is_off(row, limits)
+        if SEVERITY[row] >= least and not _is_off(row, limits)
     ]
     for leg in judged.legs:
         for place, row in enumerate(LEG_ROWS):
@@ -205,6 +212,10 @@ def _compared(judged: Judged, limits: list[float]) -> list[tuple[int, float, int
             if leg.increasing == 1 and is_asked and not _is_off(row, limits):
                 found.append((row, leg.values[place], leg.presence[place]))
     return found
+
+
+def _adds_risk(judged: Judged) -> bool:
+    return any(leg.increasing == 1 for leg in judged.legs)
 
 
 def _is_unknown(row: int, value: float, here: int) -> bool:
