@@ -1,7 +1,7 @@
 """What the guards cost: `python benchmarks/guards.py [TIMES] [--markdown FILE]`.
 
 One `modulate` from a dict; one `judge` of all rows, interpreted and compiled; what the loop sees and
-judges in a step, compiled, with the default limits and with all of them on. The best of five, in one
+judges in a step, compiled, with the default limits and with all of them on. The best of three hundred short turns, in one
 process. Figures of one run compare with each other, not with another machine's.
 """
 
@@ -75,9 +75,9 @@ def plan_often(
 
 
 def best(call: Callable[[], Any], times: int) -> float:
-    """Give the best of five, in seconds a time."""
+    """Give the best of three hundred, in seconds a time."""
     spent = []
-    for _ in range(5):
+    for _ in range(300):
         begun = time.perf_counter()
         call()
         spent.append(time.perf_counter() - begun)
@@ -105,7 +105,7 @@ def a_step(policy: RiskPolicy) -> tuple[list[Any], ...]:
 
 def main(times: int, markdown: Path | None) -> None:
     policy = RiskPolicy()
-    few = max(1, times // 1_000)
+    few = max(1, times // 200)
 
     def from_a_dict() -> None:
         for _ in range(few):
@@ -156,7 +156,7 @@ def main(times: int, markdown: Path | None) -> None:
 
 if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("times", nargs="?", type=int, default=1_000_000)
+    asked.add_argument("times", nargs="?", type=int, default=2_000)
     asked.add_argument("--markdown", type=Path, help="file to write the table to")
     given = asked.parse_args()
     main(given.times, given.markdown)
