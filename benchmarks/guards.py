@@ -1,8 +1,8 @@
 """What the guards cost: `python benchmarks/guards.py [TIMES] [--markdown FILE]`.
 
 One `modulate` from a dict; one `judge` of all rows, interpreted and compiled; what the loop sees and
-judges in a step, compiled, with the default limits and with all of them on. The best of three hundred short turns, in one
-process. Figures of one run compare with each other, not with another machine's.
+judges in a step, compiled, with the default limits and with all of them on. The best of three hundred
+short turns, in one process. Figures of one run compare with each other, not with another machine's.
 """
 
 import argparse

@@ -121,7 +121,8 @@ def book_events(draw, tick: float, low: int) -> dict:
         event["bid_depth"] = draw(MAYBE_SIZE)
         event["ask_depth"] = draw(MAYBE_SIZE)
         if draw(st.integers(0, 3)) == 0:
-            event["mid"] = draw(st.floats(best_bid * tick, best_ask * tick))
+            quarters = draw(st.integers(4 * best_bid, 4 * best_ask))
+            event["mid"] = quarters * tick / 4  # nearer to 0 it would be a jump, which is refused
     if draw(st.integers(0, 3)) == 0:
         event["depth"] = draw(MAYBE_SIZE)
     return event

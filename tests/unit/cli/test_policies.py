@@ -34,9 +34,9 @@ def test_show_has_a_row_for_each_limit(name, capsys, wide):
     out = capsys.readouterr().out
     header = next(line for line in out.splitlines() if line.startswith("limit "))
     assert header.split() == ["limit", "value", "default", "reason"]
-    rows = out.split(header)[1].split("\n")
+    rows = out.split(header)[1].split("\nguard ")[0].split("\n")
     for limit in load_named_policy(name).limits:
-        assert sum(row.split()[:1] == [limit.name] for row in rows) == 1
+        assert sum(row.startswith(f"{limit.name} ") for row in rows) == 1  # a reason goes on indented
     assert " ".join(load_named_policy(name).about.split()[:5]) in out
 
 
