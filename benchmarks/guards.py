@@ -1,4 +1,4 @@
-"""What the guards cost: `python benchmarks/guards.py [TIMES] [--markdown FILE]`.
+"""What the guards cost: `python -m benchmarks.guards [TIMES] [--markdown FILE]`.
 
 One `modulate` from a dict; one `judge` of all rows, interpreted and compiled; what the loop sees and
 judges in a step, compiled, with the default limits and with all of them on. The best of three hundred
@@ -15,6 +15,7 @@ from ami_engine.kernels.decision import Decision, Rules
 from ami_engine.kernels.guard import judge_plan
 from ami_engine.kernels.observed import see
 from ami_engine.kernels.records import Cell, EngineState, new_cell, new_state
+from benchmarks.sections import write_section
 from decision_schema.instruments import Instrument
 from decision_schema.kernel import kernel
 from decision_schema.types import Action, Proposal
@@ -151,12 +152,12 @@ def main(times: int, markdown: Path | None) -> None:
     lines += ["", f"{cited} of {N_GUARDS} rows answer to a rule."]
     print("\n".join(lines))
     if markdown is not None:
-        markdown.write_text("# What the guards cost\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        write_section(markdown, "What the guards cost", lines)
 
 
 if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("times", nargs="?", type=int, default=2_000)
-    asked.add_argument("--markdown", type=Path, help="file to write the table to")
+    asked.add_argument("--markdown", type=Path, help="write the table into its section of this file, too")
     given = asked.parse_args()
     main(given.times, given.markdown)
